@@ -1,0 +1,32 @@
+# Policy shared by every target of the project: warnings, sanitizers, naming.
+
+find_package(nlohmann_json REQUIRED)
+find_package(Threads REQUIRED)
+
+add_library(rshard_options INTERFACE)
+target_compile_options(rshard_options INTERFACE -Wall -Wextra -Wno-unused-parameter
+  $<$<BOOL:${RSHARD_WERROR}>:-Werror>)
+if(RSHARD_SANITIZE)
+  target_compile_options(rshard_options INTERFACE -fsanitize=${RSHARD_SANITIZE}
+    -fno-sanitize-recover=all -fno-omit-frame-pointer)
+  target_link_options(rshard_options INTERFACE -fsanitize=${RSHARD_SANITIZE})
+endif()
+
+# rshard_library(NAME SRC... [LINK lib...]): a static library without MLIR.
+function(rshard_library name)
+  cmake_parse_arguments(ARG "" "" "LINK" ${ARGN})
+  add_library(${name} STATIC ${ARG_UNPARSED_ARGUMENTS})
+  target_link_libraries(${name} PUBLIC ${ARG_LINK} PRIVATE rshard_options)
+endfunction()
+
+# rshard_unit_test(NAME SRC... [LINK lib...]): a GoogleTest + RapidCheck executable known to ctest.
+# RShardUnitTests depends on all of them.
+add_custom_target(RShardUnitTests)
+function(rshard_unit_test name)
+  cmake_parse_arguments(ARG "" "" "LINK" ${ARGN})
+  find_package(GTest REQUIRED)
+  add_executable(${name} ${ARG_UNPARSED_ARGUMENTS})
+  target_link_libraries(${name} PRIVATE ${ARG_LINK} rshard_options GTest::gtest GTest::gtest_main rapidcheck)
+  add_test(NAME ${name} COMMAND ${name})
+  add_dependencies(RShardUnitTests ${name})
+endfunction()
