@@ -12,6 +12,10 @@ include(TableGen)
 include(AddLLVM)
 include(AddMLIR)
 
+# TableGen looks here for upstream's and the project's definitions.
+include_directories(SYSTEM ${LLVM_INCLUDE_DIRS} ${MLIR_INCLUDE_DIRS})
+include_directories(${PROJECT_SOURCE_DIR}/dialects ${PROJECT_SOURCE_DIR}/include)
+
 add_library(rshard_mlir INTERFACE)
 target_include_directories(rshard_mlir SYSTEM INTERFACE ${LLVM_INCLUDE_DIRS} ${MLIR_INCLUDE_DIRS} ${LLD_INCLUDE_DIRS})
 target_include_directories(rshard_mlir INTERFACE

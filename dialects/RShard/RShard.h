@@ -1,0 +1,45 @@
+//===- RShard.h - the rshard dialect ----------------------------*- C++ -*-===//
+
+#ifndef RSHARD_RSHARD_H
+#define RSHARD_RSHARD_H
+
+#include "mlir/Bytecode/BytecodeOpInterface.h"
+#include "mlir/IR/BuiltinAttributes.h"
+#include "mlir/IR/BuiltinTypes.h"
+#include "mlir/IR/Dialect.h"
+#include "mlir/IR/OpDefinition.h"
+#include "mlir/IR/OpImplementation.h"
+#include "mlir/IR/SymbolTable.h"
+#include "mlir/Interfaces/InferTypeOpInterface.h"
+#include "mlir/Interfaces/SideEffectInterfaces.h"
+
+namespace rshard {
+/// How an op treats the token dimension; see TokenOpInterface.
+enum class TokenKind { None, Wise, Mix };
+} // namespace rshard
+
+#include "RShard/RShardDialect.h.inc"
+#include "RShard/RShardEnums.h.inc"
+#include "RShard/RShardInterfaces.h.inc"
+
+#define GET_ATTRDEF_CLASSES
+#include "RShard/RShardAttrs.h.inc"
+#define GET_TYPEDEF_CLASSES
+#include "RShard/RShardTypes.h.inc"
+#define GET_OP_CLASSES
+#include "RShard/RShardOps.h.inc"
+
+namespace rshard {
+
+/// Names of discardable attributes.
+constexpr llvm::StringLiteral modelAttrName = "rshard.model";
+constexpr llvm::StringLiteral roleAttrName = "rshard.role";
+
+/// The number of elements of one row: the product of all dimensions but the
+/// first. The type must be a ranked shape whose dimensions but the first are
+/// static.
+int64_t getRowWidth(mlir::ShapedType type);
+
+} // namespace rshard
+
+#endif // RSHARD_RSHARD_H

@@ -1,0 +1,265 @@
+//===- RShardOps.cpp - verifiers of the model phase -----------------------===//
+
+#include "RShard/RShard.h"
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/IR/Builders.h"
+
+using namespace mlir;
+using namespace rshard;
+
+/// `[first, last)`.
+static ParseResult parseRange(OpAsmParser &parser, DenseI64ArrayAttr &range) {
+  int64_t bounds[2];
+  if (parser.parseLSquare() || parser.parseInteger(bounds[0]) ||
+      parser.parseComma() || parser.parseInteger(bounds[1]) ||
+      parser.parseRParen())
+    return failure();
+  range = parser.getBuilder().getDenseI64ArrayAttr(bounds);
+  return success();
+}
+
+static void printRange(OpAsmPrinter &printer, Operation *,
+                       DenseI64ArrayAttr range) {
+  printer << "[" << range[0] << ", " << range[1] << ")";
+}
+
+#define GET_OP_CLASSES
+#include "RShard/RShardOps.cpp.inc"
+
+//===----------------------------------------------------------------------===//
+// Declarations
+//===----------------------------------------------------------------------===//
+
+static LogicalResult verifyRange(Operation *op, StringRef name,
+                                 std::optional<ArrayRef<int64_t>> range) {
+  if (range &&
+      (range->size() != 2 || (*range)[0] < 0 || (*range)[0] >= (*range)[1]))
+    return op->emitOpError()
+           << name << " [" << *range
+           << "): the range must hold a number and start at 0 or later";
+  return success();
+}
+
+LogicalResult WeightOp::verify() {
+  if (failed(verifyRange(*this, "layers", getLayers())) ||
+      failed(verifyRange(*this, "rows", getRows())))
+    return failure();
+  bool named = getTensor().contains("{}");
+  if (named != getLayers().has_value())
+    return emitOpError("name '") << getTensor()
+                                 << (named ? "' holds '{}' vs no layers"
+                                           : "' holds no '{}' vs layers");
+  auto type = cast<RankedTensorType>(getType());
+  if (!type.hasStaticShape() || type.getRank() < 1 || type.getRank() > 2)
+    return emitOpError("type ")
+           << type << " vs a static tensor of one or two dimensions";
+  if (std::optional<ArrayRef<int64_t>> rows = getRows()) {
+    // A single row of a matrix is seen as a vector; a slice of a vector keeps
+    // its dimension.
+    int64_t count = (*rows)[1] - (*rows)[0];
+    bool singleRow = type.getRank() == 1 && count == 1;
+    if (!singleRow && count != type.getDimSize(0))
+      return emitOpError("rows: ")
+             << count << " vs " << type.getDimSize(0) << " of type " << type;
+  }
+  return success();
+}
+
+LogicalResult RotaryOp::verify() {
+  if (getFrequencies().empty())
+    return emitOpError("frequencies: 0 vs at least 1");
+  for (double frequency : getFrequencies())
+    if (!std::isfinite(frequency) || frequency < 0)
+      return emitOpError("frequency ")
+             << frequency << " vs a finite number of at least 0";
+  if (!(getScale().convertToDouble() > 0))
+    return emitOpError("scale ")
+           << getScale().convertToDouble() << " vs more than 0";
+  return success();
+}
+
+LogicalResult ParameterOp::verifySymbolUses(SymbolTableCollection &symbols) {
+  auto weight =
+      symbols.lookupNearestSymbolFrom<WeightOp>(*this, getWeightAttr());
+  if (!weight)
+    return emitOpError("refers to ")
+           << getWeightAttr() << ": no rshard.weight of this name";
+  if (weight.getType() != getResult().getType()) {
+    InFlightDiagnostic diag = emitOpError("type ")
+                              << getResult().getType() << " vs "
+                              << weight.getType();
+    diag.attachNote(weight.getLoc()) << "declared here";
+    return diag;
+  }
+  if (weight.getLayers().has_value() != static_cast<bool>(getLayer())) {
+    InFlightDiagnostic diag = emitOpError(
+        getLayer() ? "has a layer vs a weight without layers"
+                   : "has no layer vs a weight with one tensor per layer");
+    diag.attachNote(weight.getLoc()) << "declared here";
+    return diag;
+  }
+  return success();
+}
+
+//===----------------------------------------------------------------------===//
+// Token-wise operations
+//===----------------------------------------------------------------------===//
+
+/// Checks that `name`, a tensor with `dim` as its last dimension, fits a row of
+/// `width` elements.
+static LogicalResult verifyWidth(Operation *op, StringRef name, int64_t actual,
+                                 int64_t required) {
+  if (actual != required)
+    return op->emitOpError(name) << ": " << actual << " vs " << required;
+  return success();
+}
+
+static int64_t getLastDim(Value value) {
+  return cast<RankedTensorType>(value.getType()).getShape().back();
+}
+static int64_t getWidth(Value value) {
+  return getRowWidth(cast<ShapedType>(value.getType()));
+}
+
+LogicalResult EmbeddingOp::verify() {
+  return verifyWidth(*this, "width of the result", getWidth(getResult()),
+                     getWidth(getTable()));
+}
+
+LogicalResult AddRowOp::verify() {
+  return verifyWidth(*this, "size of the row", getLastDim(getRow()),
+                     getWidth(getInput()));
+}
+
+LogicalResult NormOp::verify() {
+  int64_t size = getLastDim(getInput());
+  if (failed(verifyWidth(*this, "size of the scale", getLastDim(getScale()),
+                         size)))
+    return failure();
+  if (getBias() && failed(verifyWidth(*this, "size of the bias",
+                                      getLastDim(getBias()), size)))
+    return failure();
+  if (!(getEps().convertToDouble() > 0))
+    return emitOpError("eps ")
+           << getEps().convertToDouble() << " vs more than 0";
+  return success();
+}
+
+LogicalResult LinearOp::verify() {
+  auto weight = cast<RankedTensorType>(getWeight().getType());
+  if (failed(verifyWidth(*this, "columns of the weight", weight.getDimSize(1),
+                         getWidth(getInput()))) ||
+      failed(verifyWidth(*this, "rows of the weight", weight.getDimSize(0),
+                         getWidth(getResult()))))
+    return failure();
+  if (getBias())
+    return verifyWidth(*this, "size of the bias", getLastDim(getBias()),
+                       weight.getDimSize(0));
+  return success();
+}
+
+LogicalResult RopeOp::verifySymbolUses(SymbolTableCollection &symbols) {
+  auto rotary =
+      symbols.lookupNearestSymbolFrom<RotaryOp>(*this, getRotaryAttr());
+  if (!rotary)
+    return emitOpError("refers to ")
+           << getRotaryAttr() << ": no rshard.rotary of this name";
+  int64_t size = getLastDim(getInput()), pairs = rotary.getFrequencies().size();
+  if (size != 2 * pairs) {
+    InFlightDiagnostic diag = emitOpError("head size: ")
+                              << size << " vs " << 2 * pairs;
+    diag.attachNote(rotary.getLoc())
+        << "two for each of the " << pairs << " frequencies declared here";
+    return diag;
+  }
+  return success();
+}
+
+//===----------------------------------------------------------------------===//
+// Token-mixing operations
+//===----------------------------------------------------------------------===//
+
+/// What attention and partial attention ask of their heads and scale.
+static LogicalResult verifyHeads(Operation *op, RankedTensorType query,
+                                 RankedTensorType key, double scale) {
+  if (query.getDimSize(2) != key.getDimSize(2))
+    return op->emitOpError("head size of the keys: ")
+           << key.getDimSize(2) << " vs " << query.getDimSize(2);
+  if (key.getDimSize(1) < 1 || query.getDimSize(1) % key.getDimSize(1))
+    return op->emitOpError("query heads: ")
+           << query.getDimSize(1) << " vs a multiple of the "
+           << key.getDimSize(1) << " key heads";
+  if (!(scale > 0))
+    return op->emitOpError("scale ") << scale << " vs more than 0";
+  return success();
+}
+
+LogicalResult AttentionOp::verify() {
+  return verifyHeads(*this, getQuery().getType(), getKey().getType(),
+                     getScale().convertToDouble());
+}
+
+LogicalResult AttentionOp::verifySymbolUses(SymbolTableCollection &symbols) {
+  if (getGridAttr() &&
+      !symbols.lookupNearestSymbolFrom<GridOp>(*this, getGridAttr()))
+    return emitOpError("refers to ")
+           << getGridAttr() << ": no rshard.grid of this name";
+  return success();
+}
+
+LogicalResult PartialAttentionOp::verify() {
+  auto query = getQuery().getType(), lse = getLse().getType();
+  if (cast<RankedTensorType>(lse).getDimSize(1) !=
+      cast<RankedTensorType>(query).getDimSize(1))
+    return emitOpError("heads of lse: ")
+           << cast<RankedTensorType>(lse).getDimSize(1) << " vs "
+           << cast<RankedTensorType>(query).getDimSize(1);
+  return verifyHeads(*this, getQuery().getType(), getKey().getType(),
+                     getScale().convertToDouble());
+}
+
+LogicalResult MergeOp::verify() {
+  return verifyWidth(
+      *this, "heads of lse", getLastDim(getLse()),
+      cast<RankedTensorType>(getOutput().getType()).getDimSize(1));
+}
+
+LogicalResult LayersOp::verify() {
+  if (getKinds().empty())
+    return emitOpError("layer functions: 0 vs at least 1");
+  if (getOrder().empty())
+    return emitOpError("layers: 0 vs at least 1");
+  for (auto [layer, kind] : llvm::enumerate(getOrder()))
+    if (kind < 0 || kind >= static_cast<int64_t>(getKinds().size()))
+      return emitOpError("layer ") << layer << " is of kind " << kind
+                                   << " vs less than " << getKinds().size();
+  return success();
+}
+
+LogicalResult LayersOp::verifySymbolUses(SymbolTableCollection &symbols) {
+  auto type =
+      FunctionType::get(getContext(),
+                        {IndexType::get(getContext()), getInput().getType(),
+                         getPositions().getType()},
+                        {getResult().getType()});
+  for (auto kind : getKinds().getAsRange<FlatSymbolRefAttr>()) {
+    auto layer = symbols.lookupNearestSymbolFrom<func::FuncOp>(*this, kind);
+    if (!layer)
+      return emitOpError("refers to ") << kind << ": no function of this name";
+    auto fail = [&](auto &&...message) {
+      InFlightDiagnostic diag = emitOpError("layer ") << kind;
+      (diag << ... << message);
+      diag.attachNote(layer.getLoc()) << "defined here";
+      return diag;
+    };
+    if (layer.getFunctionType() != type)
+      return fail(" has type ", layer.getFunctionType(), " vs ", type);
+    int64_t mixing = 0;
+    layer.walk([&](TokenOpInterface op) {
+      mixing += op.getTokenKind() == TokenKind::Mix;
+    });
+    if (mixing != 1)
+      return fail(" holds ", mixing, " token-mixing ops vs 1");
+  }
+  return success();
+}

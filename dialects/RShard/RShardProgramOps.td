@@ -1,0 +1,329 @@
+//===- RShardProgramOps.td - the programs of nodes and ranks -*- tablegen -*-===//
+//
+// Partitioned phase: one function per role that sends and receives rows along routes.
+// Scheduled phase: one driver per rank on the buffers and tables of a frame.
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef RSHARD_PROGRAM_OPS_TD
+#define RSHARD_PROGRAM_OPS_TD
+
+def RShard_RouteEnum : RShard_Enum<"RouteKind", "what moves along a route", [
+  I32EnumAttrCase<"Enter", 0, "enter">, I32EnumAttrCase<"Query", 1, "query">,
+  I32EnumAttrCase<"Key", 2, "key">, I32EnumAttrCase<"Partial", 3, "partial">,
+  I32EnumAttrCase<"Leave", 4, "leave">]>;
+def RShard_RouteKindAttr : EnumAttr<RShard_Dialect, RShard_RouteEnum, "route_kind">;
+
+def RShard_RouteOp : RShard_Op<"route", [Symbol]> {
+  let summary = "rows that move from nodes of one role to nodes of another";
+  let description = [{
+    | kind      | from -> to     | rows (of the step)                                    | tensors        | index tensors of `receive` |
+    |-----------|----------------|-------------------------------------------------------|----------------|----------------------------|
+    | `enter`   | client -> comp | R_i                                                   | hidden         |                            |
+    | `query`   | comp -> attn   | S_j that the cell shows a key                         | query          | positions                  |
+    | `key`     | comp -> attn   | T_k that some later query of the cell can see         | key, value     | positions                  |
+    | `partial` | attn -> comp   | R_i, one per rank whose cells show the row a key      | output, lse    | begin, source              |
+    | `leave`   | comp -> client | those that the client asked for                       | hidden         |                            |
+
+    Which rows these are follows from the plan, the mask and the step (C2); no op lists them. `begin` and `source` say
+    which received rows are the partials of row t: source[begin[t]], ..., source[begin[t+1]-1], in the order of C3.
+
+    Constraints: a mask is given for `query`, `key` and `partial` alone; the number of types is that of the table.
+
+    ```mlir
+    rshard.route @key0 key mask <causal> : tensor<?x2x16xf32>, tensor<?x2x16xf32>
+    ```
+  }];
+  let arguments = (ins SymbolNameAttr:$sym_name, RShard_RouteKindAttr:$kind, OptionalAttr<RShard_MaskAttr>:$mask,
+                       TypeArrayAttr:$types);
+  let assemblyFormat = "$sym_name $kind (`mask` $mask^)? attr-dict `:` $types";
+  let hasVerifier = 1;
+}
+
+//===----------------------------------------------------------------------===//
+// Partitioned phase
+//===----------------------------------------------------------------------===//
+
+def RShard_TokensOp : RShard_Op<"tokens", [Pure]> {
+  let summary = "the step's token ids (client)";
+  let description = [{
+    ```mlir
+    %t = rshard.tokens : tensor<?xi32>
+    ```
+  }];
+  let results = (outs RShard_Ids:$result);
+  let assemblyFormat = "attr-dict `:` type($result)";
+  let hasVerifier = 1;
+}
+
+def RShard_PositionsOp : RShard_Op<"positions", [Pure]> {
+  let summary = "global positions of the node's rows in this step, ascending (C4)";
+  let description = [{
+    On the client every position of the step, on a CompNode those of its set R.
+
+    ```mlir
+    %p = rshard.positions %self : tensor<?xi32>
+    ```
+  }];
+  let arguments = (ins Index:$self);
+  let results = (outs RShard_Ids:$result);
+  let assemblyFormat = "$self attr-dict `:` type($result)";
+}
+
+def RShard_WantedOp : RShard_Op<"wanted", [Pure, AllTypesMatch<["rows", "result"]>]> {
+  let summary = "the rows whose outputs the caller asked for (client)";
+  let description = [{
+    ```mlir
+    %w = rshard.wanted %x : tensor<?x64xf32>
+    ```
+  }];
+  let arguments = (ins RShard_Rows:$rows);
+  let results = (outs RShard_Rows:$result);
+  let assemblyFormat = "$rows attr-dict `:` type($rows)";
+}
+
+def RShard_SendOp : RShard_Op<"send", [DeclareOpInterfaceMethods<SymbolUserOpInterface>]> {
+  let summary = "send the node's rows along a route";
+  let description = [{
+    Every receiver gets the rows that the route names; the sender holds them all.
+
+    Constraints: the symbol is a route from the function's role; the operands have its types.
+
+    ```mlir
+    rshard.send @key0(%k, %v) layer %l : tensor<?x2x16xf32>, tensor<?x2x16xf32>
+    ```
+  }];
+  let arguments = (ins FlatSymbolRefAttr:$route, Variadic<AnyRankedTensor>:$rows, Index:$layer);
+  let assemblyFormat = "$route `(` $rows `)` `layer` $layer attr-dict `:` type($rows)";
+}
+
+def RShard_ReceiveOp : RShard_Op<"receive", [DeclareOpInterfaceMethods<SymbolUserOpInterface>]> {
+  let summary = "receive the node's rows of a route";
+  let description = [{
+    Results are the route's tensors, rows in ascending global position, then its index tensors (see `rshard.route`).
+
+    Constraints: the symbol is a route to the function's role; the results have its types, then `tensor<?xi32>`.
+
+    ```mlir
+    %q, %p = rshard.receive @query0 layer %l : tensor<?x4x16xf32>, tensor<?xi32>
+    ```
+  }];
+  let arguments = (ins FlatSymbolRefAttr:$route, Index:$layer);
+  let results = (outs Variadic<AnyRankedTensor>:$results);
+  let assemblyFormat = "$route `layer` $layer attr-dict `:` type($results)";
+}
+
+def RShard_AppendOp : RShard_Op<"append", [AllTypesMatch<["key", "value", "keys", "values"]>,
+                                           AllTypesMatch<["positions", "keyPositions"]>]> {
+  let summary = "append rows to the node's cache of a layer and read it";
+  let description = [{
+    Returns all cached keys and values of this layer and their positions, ascending, the new rows included. A step that
+    starts below the cache's length has truncated it before (C5).
+
+    ```mlir
+    %ks, %vs, %ps = rshard.append %k, %v at %p layer %l : tensor<?x2x16xf32>, tensor<?xi32>
+    ```
+  }];
+  let arguments = (ins RShard_Heads:$key, RShard_Heads:$value, RShard_Ids:$positions, Index:$layer);
+  let results = (outs RShard_Heads:$keys, RShard_Heads:$values, RShard_Ids:$keyPositions);
+  let assemblyFormat = "$key `,` $value `at` $positions `layer` $layer attr-dict `:` type($key) `,` type($positions)";
+}
+
+def RShard_PartialAttentionOp : RShard_Op<"partial_attention", [Pure, AllTypesMatch<["query", "output"]>,
+                                                                AllTypesMatch<["key", "value"]>]> {
+  let summary = "attention of some queries to some keys";
+  let description = [{
+    For every query row and head, over the keys that the mask shows it: `output` = softmax(scale q k^T) v and
+    `lse` = log sum exp(scale q k^T), natural base, f32. No visible key: output 0, lse -inf (C3).
+
+    Constraints: as `rshard.attention`; lse is [queries, heads].
+
+    ```mlir
+    %o, %lse = rshard.partial_attention %q at %qp, %k, %v at %kp mask <causal> scale 0.25
+                 : tensor<?x4x16xf32>, tensor<?xi32>, tensor<?x2x16xf32>, tensor<?xi32> -> tensor<?x4xf32>
+    ```
+  }];
+  let arguments = (ins RShard_Heads:$query, RShard_Ids:$queryPositions, RShard_Heads:$key, RShard_Heads:$value,
+                       RShard_Ids:$keyPositions, RShard_MaskAttr:$mask, F64Attr:$scale);
+  let results = (outs RShard_Heads:$output, TensorRankOf<[F32], [2]>:$lse);
+  let assemblyFormat = [{
+    $query `at` $queryPositions `,` $key `,` $value `at` $keyPositions `mask` $mask `scale` $scale attr-dict
+    `:` type($query) `,` type($queryPositions) `,` type($key) `,` type($keyPositions) `->` type($lse)
+  }];
+  let hasVerifier = 1;
+}
+
+def RShard_MergeOp : RShard_Op<"merge", [Pure, AllTypesMatch<["output", "result"]>,
+                                         AllTypesMatch<["begin", "source"]>]> {
+  let summary = "merge the partials of every row exactly (C3)";
+  let description = [{
+    Row t, head h, over i in source[begin[t]], ..., source[begin[t+1]-1] in this order: M = max lse[i, h],
+    w_i = exp(lse[i, h] - M), result[t, h] = sum w_i output[i, h] / sum w_i; 0 if every lse is -inf.
+
+    ```mlir
+    %m = rshard.merge %o, %lse by %begin, %source : tensor<?x4x16xf32>, tensor<?x4xf32>, tensor<?xi32>
+    ```
+  }];
+  let arguments = (ins RShard_Heads:$output, TensorRankOf<[F32], [2]>:$lse, RShard_Ids:$begin, RShard_Ids:$source);
+  let results = (outs RShard_Heads:$result);
+  let assemblyFormat = "$output `,` $lse `by` $begin `,` $source attr-dict `:` type($output) `,` type($lse) `,` type($begin)";
+  let hasVerifier = 1;
+}
+
+//===----------------------------------------------------------------------===//
+// Scheduled phase
+//===----------------------------------------------------------------------===//
+
+def RShard_FrameType : TypeDef<RShard_Dialect, "Frame"> {
+  let mnemonic = "frame";
+  let summary = "buffers, tables, weights and communicator of one rank in one step";
+  let description = [{
+    What the runtime hands to the generated code: see the ABI header of the runtime.
+  }];
+}
+
+def RShard_BufferOp : RShard_Op<"buffer", [Symbol]> {
+  let summary = "a buffer of the rank's arena";
+  let description = [{
+    `rows` names the capacity class by which the runtime sizes it. Buffers are numbered in the order of declaration.
+
+    ```mlir
+    rshard.buffer @query rows "pool_query" : memref<?x64xf32>
+    ```
+  }];
+  let arguments = (ins SymbolNameAttr:$sym_name, StrAttr:$rows, TypeAttrOf<MemRefRankOf<[F32, I32, I8], [2]>>:$type);
+  let assemblyFormat = "$sym_name `rows` $rows attr-dict `:` $type";
+}
+
+def RShard_TableOp : RShard_Op<"table", [Symbol]> {
+  let summary = "a table of the rank's routes, filled once per step";
+  let description = [{
+    Tables are `memref<?xi32>`, numbered in the order of declaration, filled by the runtime by name.
+
+    ```mlir
+    rshard.table @comp.begin
+    ```
+  }];
+  let arguments = (ins SymbolNameAttr:$sym_name);
+  let assemblyFormat = "$sym_name attr-dict";
+}
+
+def RShard_GetBufferOp : RShard_Op<"get_buffer", [Pure, DeclareOpInterfaceMethods<SymbolUserOpInterface>]> {
+  let summary = "a buffer of the frame";
+  let description = [{
+    Constraints: the symbol is an `rshard.buffer` of this type.
+
+    ```mlir
+    %q = rshard.get_buffer %frame[@query] : memref<?x64xf32>
+    ```
+  }];
+  let arguments = (ins RShard_FrameType:$frame, FlatSymbolRefAttr:$buffer);
+  let results = (outs MemRefRankOf<[F32, I32, I8], [2]>:$result);
+  let assemblyFormat = "$frame `[` $buffer `]` attr-dict `:` type($result)";
+}
+
+def RShard_GetTableOp : RShard_Op<"get_table", [Pure, DeclareOpInterfaceMethods<SymbolUserOpInterface>]> {
+  let summary = "a table of the frame";
+  let description = [{
+    ```mlir
+    %begin = rshard.get_table %frame[@comp.begin] : memref<?xi32>
+    ```
+  }];
+  let arguments = (ins RShard_FrameType:$frame, FlatSymbolRefAttr:$table);
+  let results = (outs MemRefRankOf<[I32], [1]>:$result);
+  let assemblyFormat = "$frame `[` $table `]` attr-dict `:` type($result)";
+}
+
+def RShard_ExchangeOp : RShard_Op<"exchange"> {
+  let summary = "tell the runtime which exchange comes next";
+  let description = [{
+    For logs, traces and messages. Exchanges are numbered in the program's total order within a layer.
+
+    ```mlir
+    rshard.exchange %frame, 1 layer %l
+    ```
+  }];
+  let arguments = (ins RShard_FrameType:$frame, I32Attr:$exchange, Index:$layer);
+  let assemblyFormat = "$frame `,` $exchange `layer` $layer attr-dict";
+}
+
+def RShard_GatherOp : RShard_Op<"gather"> {
+  let summary = "copy rows by index";
+  let description = [{
+    target[i, :] = source[index[i], :] for every i below the number of indices.
+
+    ```mlir
+    rshard.gather %x[%pack] into %send : memref<?x64xf32>, memref<?xi32>, memref<?x64xf32>
+    ```
+  }];
+  let arguments = (ins Arg<AnyMemRef, "", [MemRead]>:$source, Arg<AnyMemRef, "", [MemRead]>:$index,
+                       Arg<AnyMemRef, "", [MemWrite]>:$target);
+  let assemblyFormat = "$source `[` $index `]` `into` $target attr-dict `:` type($source) `,` type($index) `,` type($target)";
+}
+
+def RShard_AppendRowsOp : RShard_Op<"append_rows"> {
+  let summary = "copy rows into the cache by index";
+  let description = [{
+    target[row[i], :] = rows[source[i], :] for every i. This is `rshard.append` with the placing of received rows fused.
+
+    ```mlir
+    rshard.append_rows %key[%source] into %cache[%row] : memref<?x32xf32>, memref<?xi32>, memref<?x32xf32>, memref<?xi32>
+    ```
+  }];
+  let arguments = (ins Arg<AnyMemRef, "", [MemRead]>:$rows, Arg<AnyMemRef, "", [MemRead]>:$source,
+                       Arg<AnyMemRef, "", [MemWrite]>:$target, Arg<AnyMemRef, "", [MemRead]>:$row);
+  let assemblyFormat = [{
+    $rows `[` $source `]` `into` $target `[` $row `]` attr-dict
+    `:` type($rows) `,` type($source) `,` type($target) `,` type($row)
+  }];
+}
+
+def RShard_AttendOp : RShard_Op<"attend"> {
+  let summary = "partial attention that continues a running result";
+  let description = [{
+    Query row i is query[source[i]] at queryPositions[i]; keys are the cache rows, `keyPositions` their positions. With
+    `first` set the result starts empty (output 0, lse -inf), else it continues the (output, lse) that the buffers
+    hold: a rank merges its own partials of a row here, in the order of its cells (C3).
+
+    ```mlir
+    rshard.attend %q[%source] at %qp, %k, %v at %kp into %o, %lse first %first heads 4 mask <causal> scale 0.25
+      : memref<?x64xf32>, memref<?xi32>, memref<?xi32>, memref<?x32xf32>, memref<?xi32>, memref<?x64xf32>, memref<?x4xf32>
+    ```
+  }];
+  let arguments = (ins Arg<AnyMemRef, "", [MemRead]>:$query, Arg<AnyMemRef, "", [MemRead]>:$source,
+                       Arg<AnyMemRef, "", [MemRead]>:$queryPositions, Arg<AnyMemRef, "", [MemRead]>:$key,
+                       Arg<AnyMemRef, "", [MemRead]>:$value, Arg<AnyMemRef, "", [MemRead]>:$keyPositions,
+                       Arg<AnyMemRef, "", [MemRead, MemWrite]>:$output, Arg<AnyMemRef, "", [MemRead, MemWrite]>:$lse,
+                       I1:$first, I64Attr:$heads, RShard_MaskAttr:$mask, F64Attr:$scale);
+  let assemblyFormat = [{
+    $query `[` $source `]` `at` $queryPositions `,` $key `,` $value `at` $keyPositions `into` $output `,` $lse
+    `first` $first `heads` $heads `mask` $mask `scale` $scale attr-dict `:` type($query) `,` type($source) `,` type($queryPositions)
+    `,` type($key) `,` type($value) `,` type($keyPositions) `,` type($output) `,` type($lse)
+  }];
+  let hasVerifier = 1;
+}
+
+def RShard_LaunchOp : RShard_Op<"launch", [AttrSizedOperandSegments,
+                                           DeclareOpInterfaceMethods<SymbolUserOpInterface>]> {
+  let summary = "run one segment on buffers";
+  let description = [{
+    A segment is a function on tensors made of token-wise ops and merges: what a node computes between two exchanges.
+    Tensor argument i is read from input i, result i is written to output i; [tokens, heads, head size] is stored as
+    [tokens, heads x head size].
+
+    Constraints: the symbol is a function whose tensors match the buffers.
+
+    ```mlir
+    rshard.launch @decoder.enter layer %l of %frame ins(%x, %p) outs(%q, %k, %v)
+      : memref<?x64xf32>, memref<?xi32> -> memref<?x64xf32>, memref<?x32xf32>, memref<?x32xf32>
+    ```
+  }];
+  let arguments = (ins FlatSymbolRefAttr:$segment, Index:$layer, RShard_FrameType:$frame,
+                       Arg<Variadic<AnyMemRef>, "", [MemRead]>:$inputs, Arg<Variadic<AnyMemRef>, "", [MemWrite]>:$outputs);
+  let assemblyFormat = [{
+    $segment `layer` $layer `of` $frame `ins` `(` $inputs `)` `outs` `(` $outputs `)` attr-dict
+    `:` type($inputs) `->` type($outputs)
+  }];
+}
+
+#endif // RSHARD_PROGRAM_OPS_TD
