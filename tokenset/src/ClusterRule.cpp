@@ -39,8 +39,8 @@ Expected<Plan> makePlan(const ClusterRule &rule) {
     return comp.error();
   if (!cluster)
     return cluster.error();
-  auto period = positive("--period", rule.period,
-                         figure ? 7 : *comp * *cluster);
+  auto period =
+      positive("--period", rule.period, figure ? 7 : *comp * *cluster);
   auto group = positive("--group", rule.group, *cluster);
   if (!period)
     return period.error();

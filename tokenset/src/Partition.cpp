@@ -40,8 +40,9 @@ Expected<void> Partition::tabulate() {
         period ? period / std::gcd(period, set.period()) * set.period()
                : set.period();
     if (common > kPeriodLimit)
-      return Error{label + ": the common period of the sets is beyond the "
-                           "limit " +
+      return Error{label +
+                   ": the common period of the sets is beyond the "
+                   "limit " +
                    std::to_string(kPeriodLimit)};
     period = common;
   }

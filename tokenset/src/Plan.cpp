@@ -28,9 +28,10 @@ Expected<void> validate(const Plan &plan) {
   constexpr int64_t kNodeLimit = 1 << 20;
   for (const Partition *family : {&plan.R, &plan.S, &plan.T})
     if (family->size() == 0 || family->limit() == 0)
-      return Error{"C1: " + std::string(family == &plan.R   ? "R"
-                                        : family == &plan.S ? "S"
-                                                            : "T") +
+      return Error{"C1: " +
+                   std::string(family == &plan.R   ? "R"
+                               : family == &plan.S ? "S"
+                                                   : "T") +
                    " owns no position"};
   int64_t nodes =
       1 + plan.comps() + int64_t(plan.queryShards()) * plan.keyShards();
@@ -39,8 +40,8 @@ Expected<void> validate(const Plan &plan) {
                  " nodes, the limit is " + std::to_string(kNodeLimit)};
   if (int64_t(plan.ranks.size()) != nodes)
     return Error{"C2: ranks are given for " +
-                 std::to_string(plan.ranks.size()) +
-                 " nodes, the plan has " + std::to_string(nodes)};
+                 std::to_string(plan.ranks.size()) + " nodes, the plan has " +
+                 std::to_string(nodes)};
   std::vector<bool> used(plan.ranks.size());
   for (int32_t node = 0; node < int32_t(nodes); ++node) {
     int32_t rank = plan.ranks[node];

@@ -39,8 +39,8 @@ Expected<std::vector<int32_t>> readNumbers(const Json &list, const char *key) {
   for (const Json &entry : list) {
     if (!entry.is_number_integer() || entry.get<int64_t>() < 0 ||
         entry.get<int64_t>() > std::numeric_limits<int32_t>::max())
-      return bad("`" + std::string(key) + "[" +
-                 std::to_string(numbers.size()) + "]` is " + entry.dump() +
+      return bad("`" + std::string(key) + "[" + std::to_string(numbers.size()) +
+                 "]` is " + entry.dump() +
                  ", it must be a number from 0 to 2147483647");
     numbers.push_back(entry.get<int32_t>());
   }
@@ -81,9 +81,8 @@ Expected<Plan> parsePlan(std::string_view text) {
       return bad("unknown key `" + key +
                  "`: the keys are R, S, T, client_layers and ranks");
   Plan plan;
-  for (auto [key, family] : {std::pair{"R", &plan.R},
-                             {"S", &plan.S},
-                             {"T", &plan.T}}) {
+  for (auto [key, family] :
+       {std::pair{"R", &plan.R}, {"S", &plan.S}, {"T", &plan.T}}) {
     auto read = readFamily(*object, key);
     if (!read)
       return read.error();

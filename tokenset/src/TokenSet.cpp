@@ -88,8 +88,8 @@ int64_t reducePattern(std::vector<Run> &runs, int64_t period) {
 }
 
 /// Runs ascending, disjoint, not empty, in [0, end); merges runs that touch.
-Expected<std::vector<Run>> checkRuns(const std::vector<Run> &runs,
-                                     Position end, const char *within) {
+Expected<std::vector<Run>> checkRuns(const std::vector<Run> &runs, Position end,
+                                     const char *within) {
   std::vector<Run> result;
   Position last = 0;
   for (const Run &run : runs) {
@@ -151,8 +151,7 @@ int64_t runBound(const TokenSet &set, Position begin, Position end) {
   return periods > kRunLimit ? kRunLimit + 1 : bound + periods * each;
 }
 
-Expected<TokenSet> apply(const TokenSet &a, const TokenSet &b,
-                         unsigned table) {
+Expected<TokenSet> apply(const TokenSet &a, const TokenSet &b, unsigned table) {
   int64_t periodA = a.isFinite() ? 1 : a.period();
   int64_t periodB = b.isFinite() ? 1 : b.period();
   // Each is at most 2^24: the product does not overflow.
@@ -284,9 +283,8 @@ Position TokenSet::select(int64_t index) const {
 Position TokenSet::next(Position p) const {
   p = std::max<Position>(p, 0);
   auto after = [](const std::vector<Run> &runs, Position at) {
-    return std::partition_point(
-        runs.begin(), runs.end(),
-        [at](const Run &run) { return run.end <= at; });
+    return std::partition_point(runs.begin(), runs.end(),
+                                [at](const Run &run) { return run.end <= at; });
   };
   if (p < horizonAt) {
     auto it = after(headRuns, p);

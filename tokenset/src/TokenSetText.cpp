@@ -54,8 +54,7 @@ private:
     return true;
   }
   bool keyword(std::string_view expected) {
-    return word(expected) ||
-           (fail("`" + std::string(expected) + "`"), false);
+    return word(expected) || (fail("`" + std::string(expected) + "`"), false);
   }
   bool expect(char c) {
     if (!peek(c))
@@ -98,8 +97,8 @@ void print(const std::vector<Run> &runs, std::string &out) {
   for (const Run &run : runs) {
     if (!out.empty() && out.back() != ' ')
       out += ' ';
-    out += '[' + std::to_string(run.begin) + ',' + std::to_string(run.end) +
-           ')';
+    out +=
+        '[' + std::to_string(run.begin) + ',' + std::to_string(run.end) + ')';
   }
 }
 

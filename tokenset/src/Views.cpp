@@ -55,12 +55,11 @@ Expected<ViewSummary> summarizeViews(const Plan &plan, Position length) {
 std::string describe(const Plan &plan, const ViewSummary &summary) {
   int64_t seen = summary.largest.visible, of = summary.length;
   int64_t percent = of > 0 ? (200 * seen + of) / (2 * of) : 0;
-  std::string text = plan.nodeName(summary.largest.node) + " sees " +
-                     std::to_string(seen) + " of " + std::to_string(of) +
-                     " tokens (" + std::to_string(percent) +
-                     " %), largest gap " +
-                     std::to_string(summary.largest.largestGap) +
-                     "; weakest gap: ";
+  std::string text =
+      plan.nodeName(summary.largest.node) + " sees " + std::to_string(seen) +
+      " of " + std::to_string(of) + " tokens (" + std::to_string(percent) +
+      " %), largest gap " + std::to_string(summary.largest.largestGap) +
+      "; weakest gap: ";
   if (summary.weakest.largestGap == 0)
     return text + "none";
   return text + plan.nodeName(summary.weakest.node) + ", " +

@@ -21,8 +21,8 @@ Expected<GridShape> parseGridShape(std::string_view text);
 /// The command line's --comp, --cluster, --period, --group, --attn and --ranks.
 /// R_i takes the i-th cluster of `cluster` tokens of every period, the last one
 /// may be short. CompNodes are taken in groups of `group`; the r-th token of
-/// every cluster of a group makes one set of S = T. Defaults: comp 4, cluster 1,
-/// period comp x cluster, group = cluster; with none of the first four given
+/// every cluster of a group makes one set of S = T. Defaults: comp 4, cluster
+/// 1, period comp x cluster, group = cluster; with none of the first four given
 /// comp 4, cluster 2, period 7, the figure's plan.
 struct ClusterRule {
   std::optional<int64_t> comp;

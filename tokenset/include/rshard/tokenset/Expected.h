@@ -1,4 +1,5 @@
-// Errors as values, without exceptions in the interface: shared by tokenset and runtime.
+// Errors as values, without exceptions in the interface: shared by tokenset and
+// runtime.
 
 #ifndef RSHARD_TOKENSET_EXPECTED_H
 #define RSHARD_TOKENSET_EXPECTED_H

@@ -7,8 +7,8 @@
 
 namespace rshard::tokenset {
 
-/// A partition of all positions, or of [0, limit()) if every set is finite. Sets
-/// may be empty.
+/// A partition of all positions, or of [0, limit()) if every set is finite.
+/// Sets may be empty.
 class Partition {
 public:
   /// No sets; owns nothing.
@@ -53,8 +53,8 @@ private:
 
   std::string label;
   std::vector<TokenSet> members;
-  // One period beyond the common horizon: [0, horizon + period); a sentinel ends
-  // it. A finite family has period 0.
+  // One period beyond the common horizon: [0, horizon + period); a sentinel
+  // ends it. A finite family has period 0.
   std::vector<Piece> pieces;
   Position horizon = 0;
   int64_t period = 0;

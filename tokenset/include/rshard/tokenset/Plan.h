@@ -34,9 +34,7 @@ struct Plan {
   std::string nodeName(int32_t node) const;
 
   /// The number of positions that R, S and T all own; kNever: all.
-  Position limit() const {
-    return std::min({R.limit(), S.limit(), T.limit()});
-  }
+  Position limit() const { return std::min({R.limit(), S.limit(), T.limit()}); }
 
   /// The plan of a session that starts `delta` positions into the pattern.
   Plan shifted(int64_t delta) const;

@@ -24,8 +24,8 @@ struct RowBytes {
 };
 
 /// What one kind of exchange moves from one rank to another in a step, over all
-/// layers. `tensor` counts as in the transfer tables. `bytes` is 0 if source and
-/// destination are the same rank: such edges are listed with their rows.
+/// layers. `tensor` counts as in the transfer tables. `bytes` is 0 if source
+/// and destination are the same rank: such edges are listed with their rows.
 struct Edge {
   ExchangeKind exchange;
   int32_t source;

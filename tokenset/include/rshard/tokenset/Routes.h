@@ -14,8 +14,8 @@ using IndexList = std::vector<int32_t>;
 
 /// One message of an exchange, as five consecutive int32 of a transfer table.
 /// Tables are sorted by (source rank, destination rank, tensor) (C6). `begin`
-/// counts rows of the send staging buffer for a send, and rows of the pool for a
-/// receive; `count` is never 0, `peer` never the own rank.
+/// counts rows of the send staging buffer for a send, and rows of the pool for
+/// a receive; `count` is never 0, `peer` never the own rank.
 struct Transfer {
   static constexpr int kFields = 5;
   int32_t tensor;
@@ -36,8 +36,8 @@ inline size_t transferCount(const IndexList &table) {
 
 /// The tables of the layers that share one mask. A pool is a buffer whose own
 /// rows come first and are followed by the received ones, by source rank; the
-/// rows of one message are in the row order of the CompNode rank (queries, keys)
-/// or of the AttnNode rank (partials).
+/// rows of one message are in the row order of the CompNode rank (queries,
+/// keys) or of the AttnNode rank (partials).
 struct MaskTables {
   // Exchange up: tensors 0 = query, 1 = key, 2 = value. The packs are rows of
   // the CompNodes on this rank, in sending order; key and value share one.
@@ -72,8 +72,9 @@ struct RouteTables {
   // if the client lives here | received].
   IndexList enterPack, enterTransfer, enterSource;
   std::vector<MaskTables> masks;
-  // Exchange leave, CompNodes -> client, tensor 0: pool `leave` = [CompNode rows
-  // here | received]; source and position of the rows that the client wants.
+  // Exchange leave, CompNodes -> client, tensor 0: pool `leave` = [CompNode
+  // rows here | received]; source and position of the rows that the client
+  // wants.
   IndexList leavePack, leaveTransfer, leaveSource, leavePosition;
 
   /// The table of that name (`enter.pack`, `up0.transfer`, `cache1.position`:
@@ -87,18 +88,18 @@ struct RouteTables {
 /// Upper bounds, in rows, over all steps of at most `largestStep` rows within
 /// the capacity. Pools include their own part.
 struct RouteBounds {
-  int64_t step = 0;          ///< rows of a step
-  int64_t client = 0;        ///< `step` on the client's rank, else 0
-  int64_t comp = 0;          ///< CompNode rows
-  int64_t query = 0;         ///< rows of query*, the own part of pool `partial`
-  int64_t append = 0;        ///< rows of append*
-  int64_t cache = 0;         ///< rows of one column's cache
+  int64_t step = 0;   ///< rows of a step
+  int64_t client = 0; ///< `step` on the client's rank, else 0
+  int64_t comp = 0;   ///< CompNode rows
+  int64_t query = 0;  ///< rows of query*, the own part of pool `partial`
+  int64_t append = 0; ///< rows of append*
+  int64_t cache = 0;  ///< rows of one column's cache
   int64_t poolEnter = 0, sendEnter = 0;
   int64_t poolQuery = 0, sendQuery = 0;
   int64_t poolKey = 0, sendKey = 0;
   int64_t poolPartial = 0, sendPartial = 0;
   int64_t poolLeave = 0, sendLeave = 0;
-  int64_t merge = 0;         ///< entries of merge*.source
+  int64_t merge = 0; ///< entries of merge*.source
 };
 
 /// One step: rows at positions [position, position + rows).

@@ -107,8 +107,8 @@ public:
   Expected<TokenSet> unite(const TokenSet &other) const;
   Expected<TokenSet> intersect(const TokenSet &other) const;
   Expected<TokenSet> subtract(const TokenSet &other) const;
-  /// {p >= 0 : p + delta is a member}, for delta >= 0: the set seen by a session
-  /// that starts `delta` positions into the pattern.
+  /// {p >= 0 : p + delta is a member}, for delta >= 0: the set seen by a
+  /// session that starts `delta` positions into the pattern.
   TokenSet shifted(int64_t delta) const;
   /// {p >= 0 : some member m has m - before <= p <= m + after}.
   Expected<TokenSet> widened(int64_t before, int64_t after) const;
