@@ -1,5 +1,6 @@
 //===- RShardDialect.cpp - dialect, attributes and types ------------------===//
 
+#include "NCCL/NCCL.h"
 #include "RShard/RShard.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"

@@ -24,7 +24,7 @@ def RShard_Dialect : Dialect {
   let useDefaultAttributePrinterParser = 1;
   let useDefaultTypePrinterParser = 1;
   let dependentDialects = ["::mlir::arith::ArithDialect", "::mlir::func::FuncDialect",
-                           "::mlir::scf::SCFDialect", "::mlir::memref::MemRefDialect"];
+                           "::mlir::scf::SCFDialect", "::mlir::memref::MemRefDialect", "::nccl::NCCLDialect"];
   let hasOperationAttrVerify = 1;
 }
 

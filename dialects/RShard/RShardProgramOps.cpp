@@ -1,5 +1,6 @@
 //===- RShardProgramOps.cpp - verifiers of the programs' ops --------------===//
 
+#include "NCCL/NCCL.h"
 #include "RShard/RShard.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 
@@ -92,6 +93,15 @@ LogicalResult ReceiveOp::verifySymbolUses(SymbolTableCollection &symbols) {
                    getResults().getTypes());
 }
 
+LogicalResult LayerKindOp::verify() {
+  if (getKinds().empty())
+    return emitOpError("kinds: 0 vs at least 1");
+  for (auto [layer, kind] : llvm::enumerate(getKinds()))
+    if (kind < 0)
+      return emitOpError("kind of layer ") << layer << ": " << kind << " vs at least 0";
+  return success();
+}
+
 LogicalResult TokensOp::verify() {
   auto func = (*this)->getParentOfType<func::FuncOp>();
   auto role = func ? func->getAttrOfType<RoleAttr>(roleAttrName) : RoleAttr();
@@ -125,6 +135,14 @@ LogicalResult GetTableOp::verifySymbolUses(SymbolTableCollection &symbols) {
   if (!symbols.lookupNearestSymbolFrom<TableOp>(*this, getTableAttr()))
     return emitOpError("refers to ")
            << getTableAttr() << ": no rshard.table of this name";
+  return success();
+}
+
+LogicalResult GetCommOp::verify() {
+  if (!isa<nccl::CommType>(getComm().getType()))
+    return emitOpError("communicator of type ") << getComm().getType() << " vs !nccl.comm";
+  if (!isa<nccl::StreamType>(getStream().getType()))
+    return emitOpError("stream of type ") << getStream().getType() << " vs !nccl.stream";
   return success();
 }
 

@@ -44,6 +44,24 @@ def RShard_RouteOp : RShard_Op<"route", [Symbol]> {
 // Partitioned phase
 //===----------------------------------------------------------------------===//
 
+def RShard_LayerKindOp : RShard_Op<"layer_kind", [Pure]> {
+  let summary = "which of several bodies a layer takes";
+  let description = [{
+    The result is `kinds[layer]`; loops over layers of different kinds switch on it, so that the program's size does
+    not grow with its depth.
+
+    Constraints: `kinds` is not empty and holds no negative number.
+
+    ```mlir
+    %kind = rshard.layer_kind %layer of [0, 0, 1, 0]
+    ```
+  }];
+  let arguments = (ins Index:$layer, DenseI32ArrayAttr:$kinds);
+  let results = (outs Index:$result);
+  let assemblyFormat = "$layer `of` $kinds attr-dict";
+  let hasVerifier = 1;
+}
+
 def RShard_TokensOp : RShard_Op<"tokens", [Pure]> {
   let summary = "the step's token ids (client)";
   let description = [{
@@ -232,6 +250,19 @@ def RShard_GetTableOp : RShard_Op<"get_table", [Pure, DeclareOpInterfaceMethods<
   let arguments = (ins RShard_FrameType:$frame, FlatSymbolRefAttr:$table);
   let results = (outs MemRefRankOf<[I32], [1]>:$result);
   let assemblyFormat = "$frame `[` $table `]` attr-dict `:` type($result)";
+}
+
+def RShard_GetCommOp : RShard_Op<"get_comm", [Pure]> {
+  let summary = "the frame's communicator and stream";
+  let description = [{
+    ```mlir
+    %comm, %stream = rshard.get_comm %frame : !nccl.comm, !nccl.stream
+    ```
+  }];
+  let arguments = (ins RShard_FrameType:$frame);
+  let results = (outs AnyType:$comm, AnyType:$stream);
+  let assemblyFormat = "$frame attr-dict `:` type($comm) `,` type($stream)";
+  let hasVerifier = 1;
 }
 
 def RShard_ExchangeOp : RShard_Op<"exchange"> {
