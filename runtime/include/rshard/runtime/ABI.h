@@ -1,0 +1,78 @@
+/*===- ABI.h - What generated code and the runtime agree on -----------------===
+ *
+ * Plain C. The artifact's host code exports `rshard_step`; it imports the
+ * functions declared here and nothing else (memcpy and memset aside). The
+ * manifest lists the buffers, tables and weights of a frame in index order.
+ *
+ *===----------------------------------------------------------------------===*/
+#ifndef RSHARD_RUNTIME_ABI_H
+#define RSHARD_RUNTIME_ABI_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Raised whenever anything on this page changes; an artifact states the one it
+ * was built for. */
+#define RSHARD_ABI_VERSION 1
+
+/* Row-major [rows, width], 64-byte aligned; the code knows the width. `rows` is
+ * what this step uses: a pool counts its own rows and the largest received part
+ * over the exchanges that fill it. Buffers that outlive a step (caches, RoPE
+ * tables) and the workspace state their capacity. */
+typedef struct rshard_buffer {
+  void *data;
+  int64_t rows;
+} rshard_buffer;
+
+typedef struct rshard_table {
+  const int32_t *data;
+  int64_t size;
+} rshard_table;
+
+/* Everything one rank needs for one step. Nothing in it changes while the step
+ * runs. */
+typedef struct rshard_frame {
+  const rshard_buffer *buffers;
+  const rshard_table *tables;
+  const void *const *weights;
+  void *comm;
+  void *stream;
+  void *session;
+} rshard_frame;
+
+/* The artifact's entry: one step of one rank, all its nodes. */
+typedef void (*rshard_step_fn)(rshard_frame *frame);
+#define RSHARD_STEP_SYMBOL "rshard_step"
+
+/* Said before the group of an exchange: for routes, logs and messages.
+ * `exchange` indexes the manifest's exchanges, `layer` counts the model's
+ * layers. */
+void rshard_exchange(rshard_frame *frame, int32_t exchange, int32_t layer);
+
+/* Calls fn on disjoint ranges that cover [0, n), from several threads. The
+ * ranges depend on n alone (C9). Called from inside fn it runs inline. */
+void rshard_parallel_for(void (*fn)(void *ctx, int64_t begin, int64_t end),
+                         void *ctx, int64_t n);
+
+/* NCCL's signatures and semantics. Enumerations are int; 0 is success. */
+enum {
+  RSHARD_NCCL_INT32 = 2,
+  RSHARD_NCCL_FLOAT32 = 7,
+  RSHARD_NCCL_BFLOAT16 = 9
+};
+int ncclGroupStart(void);
+int ncclGroupEnd(void);
+int ncclSend(const void *data, size_t count, int datatype, int peer, void *comm,
+             void *stream);
+int ncclRecv(void *data, size_t count, int datatype, int peer, void *comm,
+             void *stream);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,181 @@
+//===- Manifest.h - What an artifact says about itself
+//----------------------===//
+//
+// The compiler fills these structs and the session reads them; the JSON form
+// exists in one place (src/core/Manifest.cpp).
+//
+//===----------------------------------------------------------------------===//
+#ifndef RSHARD_RUNTIME_MANIFEST_H
+#define RSHARD_RUNTIME_MANIFEST_H
+
+#include "rshard/tokenset/Mask.h"
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace rshard::runtime {
+using tokenset::Error;
+using tokenset::Expected;
+
+/// Element type of a buffer.
+enum class ElementType : uint8_t { F32, I32 };
+
+/// How many rows a buffer has: a class that the session turns into numbers once
+/// per rank, from the largest step within its capacity.
+enum class RowClass : uint8_t {
+  Client,      ///< the step's rows, on the client's rank
+  Comp,        ///< the rows of the rank's CompNodes
+  PoolEnter,   ///< own client rows and received hidden rows
+  PoolQuery,   ///< own comp rows and received query rows (largest mask class)
+  PoolKey,     ///< the same for keys and values
+  PoolPartial, ///< own partial rows and received ones
+  PoolLeave,   ///< own comp rows and received ones
+  SendEnter,   ///< staging rows of a sender, per exchange
+  SendQuery,
+  SendKey,
+  SendPartial,
+  SendLeave,
+  Wanted, ///< rows whose logits the caller asked for
+  Cache,  ///< sharded layers x columns on this rank x rows of a column's cache
+  ClientCache, ///< client layers x capacity, on the client's rank
+  Positions,   ///< capacity (RoPE tables)
+  Workspace, ///< bytes: see Manifest::workspace; width must be 1 and is counted
+             ///< in bytes
+};
+
+/// "client", "comp", "pool_enter", ..., "send_enter", ..., "wanted", "cache",
+/// "client_cache", "positions", "workspace".
+std::string_view rowClassName(RowClass rows);
+std::optional<RowClass> rowClassFromName(std::string_view name);
+
+struct BufferSpec {
+  std::string name;
+  ElementType type = ElementType::F32;
+  int64_t width = 1; ///< elements per row
+  RowClass rows = RowClass::Comp;
+};
+
+/// One candidate for the size of the workspace: bytes + sum over classes of
+/// perRow x rows. The workspace is as large as the largest candidate (one per
+/// segment function, say).
+struct WorkspaceTerm {
+  int64_t bytes = 0;
+  std::vector<std::pair<RowClass, int64_t>> perRow;
+};
+
+/// A weight as the kernels read it. One slot of rshard_frame::weights, or one
+/// per layer.
+struct WeightSpec {
+  std::string symbol; ///< for messages and inspection
+  std::string
+      tensor; ///< name in the model's safetensors; "{}" stands for the layer
+  std::optional<std::pair<int64_t, int64_t>>
+      layers;       ///< [first, last); none: a single tensor
+  int64_t slot = 0; ///< weights[slot + layer - first]
+  std::vector<int64_t>
+      shape; ///< the stored shape that the code was generated for
+  /// Part of the stored tensor, before transposition: [begin, end) of the rows
+  /// (elements of a vector) and of the columns.
+  std::optional<std::pair<int64_t, int64_t>> sliceRows, sliceColumns;
+  bool transposed = false; ///< panels only: stored as [K, N] instead of [N, K]
+  /// "panel:NR:f32" or "panel:NR:bf16": a linear's weight [N, K] as
+  /// [ceil(N/NR)][K][NR], zero padded; "vector": f32 [N]; "rows:f32" or
+  /// "rows:bf16": row-major [rows, width], mapped in place where the file holds
+  /// that type (embeddings).
+  std::string pack;
+};
+
+struct RopeSpec {
+  std::string name; ///< of the buffer [positions, 2 * inverseFrequencies]:
+                    ///< cosines, then sines
+  std::vector<double> inverseFrequencies;
+  double scale = 1; ///< attention factor: multiplies cosines and sines
+};
+
+/// One tensor of an exchange. A transfer table's entry names it by its index.
+struct ExchangeTensor {
+  std::string name;
+  int64_t width = 0; ///< elements per row
+  std::string pack;  ///< the sender's table of own rows, in staging order
+  std::string
+      positions; ///< the sender's table of global positions of those rows
+};
+
+/// One exchange in the total order. The first argument of rshard_exchange
+/// indexes these.
+struct ExchangeSpec {
+  std::string name;     ///< "enter", "up0", "down0", "leave"
+  std::string transfer; ///< name of the table of quintuples (tensor, is_send,
+                        ///< peer, begin, count)
+  std::vector<ExchangeTensor> tensors;
+};
+
+struct ModelInfo {
+  std::string architecture;
+  int64_t vocabulary = 0, hidden = 0, heads = 0, kvHeads = 0, headSize = 0,
+          layers = 0;
+  std::vector<tokenset::Mask> masks; ///< the mask classes
+  std::vector<int32_t> layerMask;    ///< per layer: its class
+  int64_t maxPositions = 0;          ///< the most positions a session may have
+  bool bidirectional = false;        ///< one step only, from position 0
+  bool hasHead = true; ///< results are logits; else hidden rows of `client.out`
+  std::vector<int32_t> endTokens;
+};
+
+/// Lower-case hexadecimal SHA-256, or empty where there is none.
+struct Hashes {
+  std::string model;   ///< configuration and tensor table (C10)
+  std::string content; ///< of the weights; empty: not required
+  std::string ir;      ///< of the partitioned IR, free of the target
+};
+
+struct TargetInfo {
+  std::string name = "cpu";
+  std::string cpu; ///< as LLVM calls it
+  std::vector<std::string>
+      features; ///< as LLVM calls them; the machine must have every one
+};
+
+struct Manifest {
+  int64_t abi = 0;
+  std::string producer; ///< name and version of the compiler
+  ModelInfo model;
+  TargetInfo target;
+  Hashes hashes;
+  std::string plan; ///< tokenset::Plan as its JSON text
+  std::vector<BufferSpec> buffers;
+  std::vector<std::string> tables;
+  std::vector<WeightSpec> weights;
+  std::vector<RopeSpec> rope;
+  std::vector<ExchangeSpec> exchanges;
+  std::vector<WorkspaceTerm> workspace;
+
+  /// Canonical: the same manifest gives the same bytes.
+  std::string toJson() const;
+  /// Checks types, names and ranges, and refuses unknown keys; errors name the
+  /// field.
+  static Expected<Manifest> fromJson(std::string_view text);
+
+  /// Slots of rshard_frame::weights.
+  int64_t weightSlots() const;
+};
+
+/// The exchanges of a program with `masks` mask classes, in index order: enter,
+/// up0, down0, up1, down1, ..., leave, with the tables and widths that the
+/// route tables use.
+std::vector<ExchangeSpec> standardExchanges(const ModelInfo &model);
+/// Index of the exchange in that list.
+constexpr int32_t enterExchange() { return 0; }
+constexpr int32_t upExchange(int32_t maskClass) { return 1 + 2 * maskClass; }
+constexpr int32_t downExchange(int32_t maskClass) { return 2 + 2 * maskClass; }
+constexpr int32_t leaveExchange(int32_t maskClasses) {
+  return 1 + 2 * maskClasses;
+}
+
+} // namespace rshard::runtime
+
+#endif

@@ -1,0 +1,415 @@
+#include "rshard/runtime/Manifest.h"
+#include "StrictJson.h"
+
+#include <algorithm>
+#include <array>
+#include <set>
+
+namespace rshard::runtime {
+using nlohmann::json;
+
+namespace {
+
+// In the order of RowClass.
+constexpr std::array<std::string_view, 17> rowClasses{
+    "client",       "comp",       "pool_enter", "pool_query", "pool_key",
+    "pool_partial", "pool_leave", "send_enter", "send_query", "send_key",
+    "send_partial", "send_leave", "wanted",     "cache",      "client_cache",
+    "positions",    "workspace"};
+constexpr std::array<std::string_view, 2> elementTypes{"f32", "i32"};
+constexpr std::array<std::string_view, 3> maskKinds{"full", "causal", "window"};
+
+/// Reads a name out of a fixed list into its index.
+template <typename Enum, size_t N>
+void readName(JsonFields &fields, const char *key,
+              const std::array<std::string_view, N> &names, Enum &out) {
+  std::string text;
+  fields.read(key, text);
+  auto at = std::find(names.begin(), names.end(), text);
+  if (at == names.end())
+    return fields.fail(key, "is \"" + text + "\", which is not known");
+  out = static_cast<Enum>(at - names.begin());
+}
+
+using Range = std::optional<std::pair<int64_t, int64_t>>;
+
+json rangeJson(const Range &range) {
+  return range ? json::array({range->first, range->second}) : json();
+}
+
+void readRange(JsonFields &fields, const char *key, Range &out) {
+  const json *value = fields.at(key);
+  if (!value || value->is_null())
+    return;
+  std::vector<int64_t> ends;
+  fields.read(key, ends);
+  if (ends.size() != 2 || ends[0] < 0 || ends[0] >= ends[1])
+    return fields.fail(key,
+                       "is not a range [begin, end) with 0 <= begin < end");
+  out = {ends[0], ends[1]};
+}
+
+void readPositive(JsonFields &fields, const char *key, int64_t &out) {
+  fields.read(key, out);
+  // Bounded so that products of two sizes cannot overflow.
+  if (out < 1 || out > INT32_MAX)
+    fields.fail(key, "is " + std::to_string(out) + ", 1 to " +
+                         std::to_string(INT32_MAX) + " is allowed");
+}
+
+json modelJson(const ModelInfo &model) {
+  json masks = json::array();
+  for (const tokenset::Mask &mask : model.masks)
+    masks.push_back({{"kind", maskKinds[static_cast<size_t>(mask.kind)]},
+                     {"window", mask.window}});
+  return {{"architecture", model.architecture},
+          {"vocabulary", model.vocabulary},
+          {"hidden", model.hidden},
+          {"heads", model.heads},
+          {"kv_heads", model.kvHeads},
+          {"head_size", model.headSize},
+          {"layers", model.layers},
+          {"masks", std::move(masks)},
+          {"layer_mask", model.layerMask},
+          {"max_positions", model.maxPositions},
+          {"bidirectional", model.bidirectional},
+          {"has_head", model.hasHead},
+          {"end_tokens", model.endTokens}};
+}
+
+void readModel(const json &value, std::string &error, ModelInfo &out) {
+  JsonFields fields(value, "model.", error);
+  fields.read("architecture", out.architecture);
+  readPositive(fields, "vocabulary", out.vocabulary);
+  readPositive(fields, "hidden", out.hidden);
+  readPositive(fields, "heads", out.heads);
+  readPositive(fields, "kv_heads", out.kvHeads);
+  readPositive(fields, "head_size", out.headSize);
+  readPositive(fields, "layers", out.layers);
+  fields.each("masks", [&](const json &item, std::string path) {
+    JsonFields mask(item, path, error);
+    tokenset::Mask &spec = out.masks.emplace_back();
+    readName(mask, "kind", maskKinds, spec.kind);
+    mask.read("window", spec.window);
+    if ((spec.kind == tokenset::MaskKind::Window) != (spec.window > 0))
+      mask.fail("window", "is " + std::to_string(spec.window) +
+                              ", which does not go with the kind");
+    mask.finish();
+  });
+  fields.read("layer_mask", out.layerMask);
+  readPositive(fields, "max_positions", out.maxPositions);
+  fields.read("bidirectional", out.bidirectional);
+  fields.read("has_head", out.hasHead);
+  fields.read("end_tokens", out.endTokens);
+  fields.finish();
+  if (out.masks.empty())
+    fields.fail("masks", "is empty");
+  if (out.layerMask.size() != static_cast<size_t>(out.layers))
+    fields.fail("layer_mask", "has " + std::to_string(out.layerMask.size()) +
+                                  " entries for " + std::to_string(out.layers) +
+                                  " layers");
+  for (int32_t mask : out.layerMask)
+    if (mask < 0 || static_cast<size_t>(mask) >= out.masks.size())
+      fields.fail("layer_mask", "names mask class " + std::to_string(mask) +
+                                    " of " + std::to_string(out.masks.size()));
+}
+
+void readBuffer(const json &item, std::string path, std::string &error,
+                BufferSpec &out) {
+  JsonFields fields(item, std::move(path), error);
+  fields.read("name", out.name);
+  readName(fields, "type", elementTypes, out.type);
+  readPositive(fields, "width", out.width);
+  readName(fields, "rows", rowClasses, out.rows);
+  if (out.rows == RowClass::Workspace && out.width != 1)
+    fields.fail("width",
+                "is " + std::to_string(out.width) + ", a workspace has 1");
+  fields.finish();
+}
+
+bool knownPack(const std::string &pack) {
+  if (pack == "vector" || pack == "rows:f32" || pack == "rows:bf16")
+    return true;
+  constexpr std::string_view prefix = "panel:";
+  if (pack.compare(0, prefix.size(), prefix) != 0)
+    return false;
+  size_t colon = pack.find(':', prefix.size());
+  if (colon == std::string::npos || colon == prefix.size() ||
+      colon > prefix.size() + 4)
+    return false;
+  std::string_view width =
+      std::string_view(pack).substr(prefix.size(), colon - prefix.size());
+  std::string_view type = std::string_view(pack).substr(colon + 1);
+  return width.front() != '0' &&
+         width.find_first_not_of("0123456789") == std::string_view::npos &&
+         (type == "f32" || type == "bf16");
+}
+
+void readWeight(const json &item, std::string path, std::string &error,
+                WeightSpec &out) {
+  JsonFields fields(item, std::move(path), error);
+  fields.read("symbol", out.symbol);
+  fields.read("tensor", out.tensor);
+  readRange(fields, "layers", out.layers);
+  fields.read("slot", out.slot);
+  fields.read("shape", out.shape);
+  readRange(fields, "slice_rows", out.sliceRows);
+  readRange(fields, "slice_columns", out.sliceColumns);
+  fields.read("transposed", out.transposed);
+  fields.read("pack", out.pack);
+  fields.finish();
+  if (out.slot < 0 || out.slot > INT32_MAX ||
+      (out.layers && out.layers->second > INT32_MAX))
+    fields.fail("slot", "is out of range");
+  if (!knownPack(out.pack))
+    fields.fail("pack", "is \"" + out.pack + "\", which is not known");
+  if (out.layers.has_value() != (out.tensor.find("{}") != std::string::npos))
+    fields.fail("tensor", "is \"" + out.tensor +
+                              "\": \"{}\" and a range of layers go together");
+  size_t rank = out.pack == "vector" ? 1 : 2;
+  if (out.shape.size() != rank)
+    fields.fail("shape", "has " + std::to_string(out.shape.size()) +
+                             " dimensions, " + out.pack + " needs " +
+                             std::to_string(rank));
+  for (int64_t extent : out.shape)
+    if (extent < 1 || extent > INT32_MAX)
+      fields.fail("shape", "has the dimension " + std::to_string(extent));
+  if (out.shape.size() == rank && out.sliceRows &&
+      out.sliceRows->second > out.shape[0])
+    fields.fail("slice_rows", "ends at " +
+                                  std::to_string(out.sliceRows->second) +
+                                  " of " + std::to_string(out.shape[0]));
+  if (out.sliceColumns && (rank != 2 || out.shape.size() != 2 ||
+                           out.sliceColumns->second > out.shape[1]))
+    fields.fail("slice_columns", "is outside the shape");
+  if (out.transposed && out.pack.compare(0, 6, "panel:") != 0)
+    fields.fail("transposed", "needs a panel");
+}
+
+} // namespace
+
+std::string_view rowClassName(RowClass rows) {
+  return rowClasses[static_cast<size_t>(rows)];
+}
+
+std::optional<RowClass> rowClassFromName(std::string_view name) {
+  auto at = std::find(rowClasses.begin(), rowClasses.end(), name);
+  if (at == rowClasses.end())
+    return std::nullopt;
+  return static_cast<RowClass>(at - rowClasses.begin());
+}
+
+std::string Manifest::toJson() const {
+  json out = json::object();
+  out["abi"] = abi;
+  out["producer"] = producer;
+  out["model"] = modelJson(model);
+  out["target"] = {{"name", target.name},
+                   {"cpu", target.cpu},
+                   {"features", target.features}};
+  out["hashes"] = {
+      {"model", hashes.model}, {"content", hashes.content}, {"ir", hashes.ir}};
+  out["plan"] = plan;
+  out["tables"] = tables;
+  json list = json::array();
+  for (const BufferSpec &buffer : buffers)
+    list.push_back({{"name", buffer.name},
+                    {"type", elementTypes[static_cast<size_t>(buffer.type)]},
+                    {"width", buffer.width},
+                    {"rows", rowClassName(buffer.rows)}});
+  out["buffers"] = std::move(list);
+  list = json::array();
+  for (const WeightSpec &weight : weights)
+    list.push_back({{"symbol", weight.symbol},
+                    {"tensor", weight.tensor},
+                    {"layers", rangeJson(weight.layers)},
+                    {"slot", weight.slot},
+                    {"shape", weight.shape},
+                    {"slice_rows", rangeJson(weight.sliceRows)},
+                    {"slice_columns", rangeJson(weight.sliceColumns)},
+                    {"transposed", weight.transposed},
+                    {"pack", weight.pack}});
+  out["weights"] = std::move(list);
+  list = json::array();
+  for (const RopeSpec &spec : rope)
+    list.push_back({{"name", spec.name},
+                    {"inverse_frequencies", spec.inverseFrequencies},
+                    {"scale", spec.scale}});
+  out["rope"] = std::move(list);
+  list = json::array();
+  for (const ExchangeSpec &exchange : exchanges) {
+    json tensors = json::array();
+    for (const ExchangeTensor &tensor : exchange.tensors)
+      tensors.push_back({{"name", tensor.name},
+                         {"width", tensor.width},
+                         {"pack", tensor.pack},
+                         {"positions", tensor.positions}});
+    list.push_back({{"name", exchange.name},
+                    {"transfer", exchange.transfer},
+                    {"tensors", std::move(tensors)}});
+  }
+  out["exchanges"] = std::move(list);
+  list = json::array();
+  for (const WorkspaceTerm &term : workspace) {
+    json perRow = json::object();
+    for (auto &[rows, bytes] : term.perRow)
+      perRow[std::string(rowClassName(rows))] = bytes;
+    list.push_back({{"bytes", term.bytes}, {"per_row", std::move(perRow)}});
+  }
+  out["workspace"] = std::move(list);
+  return canonicalJson(out);
+}
+
+Expected<Manifest> Manifest::fromJson(std::string_view text) {
+  Expected<json> parsed = parseStrictJson(text);
+  if (!parsed)
+    return Error{"manifest: " + parsed.error().message};
+  Manifest out;
+  std::string error;
+  JsonFields fields(*parsed, "", error);
+  fields.read("abi", out.abi);
+  fields.read("producer", out.producer);
+  if (const json *model = fields.at("model"))
+    readModel(*model, error, out.model);
+  if (const json *value = fields.at("target")) {
+    JsonFields target(*value, "target.", error);
+    target.read("name", out.target.name);
+    target.read("cpu", out.target.cpu);
+    target.read("features", out.target.features);
+    target.finish();
+  }
+  if (const json *value = fields.at("hashes")) {
+    JsonFields hashes(*value, "hashes.", error);
+    hashes.read("model", out.hashes.model);
+    hashes.read("content", out.hashes.content);
+    hashes.read("ir", out.hashes.ir);
+    hashes.finish();
+  }
+  fields.read("plan", out.plan);
+  fields.read("tables", out.tables);
+  fields.each("buffers", [&](const json &item, std::string path) {
+    readBuffer(item, std::move(path), error, out.buffers.emplace_back());
+  });
+  fields.each("weights", [&](const json &item, std::string path) {
+    readWeight(item, std::move(path), error, out.weights.emplace_back());
+  });
+  fields.each("rope", [&](const json &item, std::string path) {
+    JsonFields rope(item, std::move(path), error);
+    RopeSpec &spec = out.rope.emplace_back();
+    rope.read("name", spec.name);
+    rope.read("inverse_frequencies", spec.inverseFrequencies);
+    rope.read("scale", spec.scale);
+    rope.finish();
+  });
+  fields.each("exchanges", [&](const json &item, std::string path) {
+    JsonFields exchange(item, std::move(path), error);
+    ExchangeSpec &spec = out.exchanges.emplace_back();
+    exchange.read("name", spec.name);
+    exchange.read("transfer", spec.transfer);
+    exchange.each("tensors", [&](const json &inner, std::string innerPath) {
+      JsonFields tensor(inner, std::move(innerPath), error);
+      ExchangeTensor &entry = spec.tensors.emplace_back();
+      tensor.read("name", entry.name);
+      readPositive(tensor, "width", entry.width);
+      tensor.read("pack", entry.pack);
+      tensor.read("positions", entry.positions);
+      tensor.finish();
+    });
+    exchange.finish();
+  });
+  fields.each("workspace", [&](const json &item, std::string path) {
+    JsonFields term(item, std::move(path), error);
+    WorkspaceTerm &spec = out.workspace.emplace_back();
+    term.read("bytes", spec.bytes);
+    if (const json *perRow = term.at("per_row")) {
+      JsonFields inner(*perRow, term.pathOf("per_row."), error);
+      for (size_t i = 0; i != rowClasses.size(); ++i)
+        if (std::string key(rowClasses[i]); inner.has(key.c_str()))
+          inner.read(
+              key.c_str(),
+              spec.perRow.emplace_back(static_cast<RowClass>(i), 0).second);
+      inner.finish();
+    }
+    term.finish();
+    for (auto &[rows, bytes] : spec.perRow)
+      if (bytes < 0 || bytes > INT32_MAX || rows == RowClass::Workspace)
+        term.fail("per_row", "is out of range");
+    if (spec.bytes < 0)
+      term.fail("bytes", "is negative");
+  });
+  fields.finish();
+
+  std::set<std::string> names;
+  for (const BufferSpec &buffer : out.buffers)
+    if (!names.insert(buffer.name).second)
+      fields.fail("buffers", "name \"" + buffer.name + "\" twice");
+  names.clear();
+  for (const std::string &table : out.tables)
+    if (!names.insert(table).second)
+      fields.fail("tables", "name \"" + table + "\" twice");
+  std::set<int64_t> slots;
+  for (const WeightSpec &weight : out.weights)
+    for (int64_t i = 0, n = weight.layers
+                                ? weight.layers->second - weight.layers->first
+                                : 1;
+         error.empty() && i != n; ++i)
+      if (!slots.insert(weight.slot + i).second)
+        fields.fail("weights",
+                    "use slot " + std::to_string(weight.slot + i) + " twice");
+  for (const RopeSpec &spec : out.rope) {
+    auto buffer =
+        std::find_if(out.buffers.begin(), out.buffers.end(),
+                     [&](const BufferSpec &b) { return b.name == spec.name; });
+    if (buffer == out.buffers.end() || buffer->rows != RowClass::Positions ||
+        buffer->type != ElementType::F32 ||
+        buffer->width !=
+            2 * static_cast<int64_t>(spec.inverseFrequencies.size()))
+      fields.fail("rope",
+                  "table \"" + spec.name +
+                      "\" has no f32 buffer of class positions and width " +
+                      std::to_string(2 * spec.inverseFrequencies.size()));
+  }
+  if (!error.empty())
+    return Error{"manifest: " + error};
+  return out;
+}
+
+int64_t Manifest::weightSlots() const {
+  int64_t slots = 0;
+  for (const WeightSpec &weight : weights)
+    slots = std::max(
+        slots,
+        weight.slot +
+            (weight.layers ? weight.layers->second - weight.layers->first : 1));
+  return slots;
+}
+
+std::vector<ExchangeSpec> standardExchanges(const ModelInfo &model) {
+  int64_t queryWidth = model.heads * model.headSize,
+          keyWidth = model.kvHeads * model.headSize;
+  std::vector<ExchangeSpec> list;
+  list.push_back({"enter",
+                  "enter.transfer",
+                  {{"hidden", model.hidden, "enter.pack", "client.position"}}});
+  for (size_t c = 0; c != model.masks.size(); ++c) {
+    std::string index = std::to_string(c), up = "up" + index,
+                down = "down" + index;
+    list.push_back({up,
+                    up + ".transfer",
+                    {{"query", queryWidth, up + ".query_pack", "comp.position"},
+                     {"key", keyWidth, up + ".key_pack", "comp.position"},
+                     {"value", keyWidth, up + ".key_pack", "comp.position"}}});
+    list.push_back(
+        {down,
+         down + ".transfer",
+         {{"o", queryWidth, down + ".pack", "query" + index + ".position"},
+          {"lse", model.heads, down + ".pack",
+           "query" + index + ".position"}}});
+  }
+  list.push_back({"leave",
+                  "leave.transfer",
+                  {{"hidden", model.hidden, "leave.pack", "comp.position"}}});
+  return list;
+}
+
+} // namespace rshard::runtime
