@@ -3,6 +3,7 @@
 #include "rshard/Register.h"
 #include "NCCL/NCCL.h"
 #include "RShard/RShard.h"
+#include "rshard/Transforms/Passes.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/ControlFlow/IR/ControlFlow.h"
 #include "mlir/Dialect/Func/Extensions/InlinerExtension.h"
@@ -25,6 +26,7 @@ void rshard::registerDialects(DialectRegistry &registry) {
 }
 
 void rshard::registerPasses() {
+  registerRShardTransformsPasses();
   registerCanonicalizerPass();
   registerCSEPass();
   registerInlinerPass();

@@ -1,0 +1,28 @@
+//===- PlanSymbols.h - a plan as symbols of a module ------------*- C++ -*-===//
+
+#ifndef RSHARD_PLAN_PLANSYMBOLS_H
+#define RSHARD_PLAN_PLANSYMBOLS_H
+
+#include "RShard/RShard.h"
+#include "mlir/IR/BuiltinOps.h"
+#include "rshard/tokenset/Mask.h"
+#include "rshard/tokenset/Plan.h"
+
+namespace rshard {
+
+/// Declares the plan in a module of the model phase: shardings @R, @S and @T,
+/// grid @grid, @placement; every attention names the grid. Emits an error if
+/// the module is not of the model phase or the client would run every layer.
+mlir::LogicalResult attachPlan(mlir::ModuleOp module,
+                               const tokenset::Plan &plan);
+
+/// Reads the plan back from a module of any later phase; emits an error if
+/// there is none.
+mlir::FailureOr<tokenset::Plan> readPlan(mlir::ModuleOp module);
+
+/// A mask of the dialect as the token-set library knows it.
+tokenset::Mask getMask(MaskAttr mask);
+
+} // namespace rshard
+
+#endif // RSHARD_PLAN_PLANSYMBOLS_H

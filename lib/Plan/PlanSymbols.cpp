@@ -1,0 +1,105 @@
+//===- PlanSymbols.cpp - a plan as symbols of a module --------------------===//
+
+#include "rshard/Plan/PlanSymbols.h"
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/IR/Builders.h"
+
+using namespace mlir;
+using namespace rshard;
+
+static constexpr StringLiteral gridName = "grid", placementName = "placement";
+
+static void declareSharding(OpBuilder &builder, Location loc, StringRef name,
+                            const tokenset::Partition &partition) {
+  SmallVector<Attribute> sets;
+  for (const tokenset::TokenSet &set : partition.sets())
+    sets.push_back(builder.getStringAttr(set.print()));
+  ShardingOp::create(builder, loc, name, builder.getArrayAttr(sets));
+}
+
+LogicalResult rshard::attachPlan(ModuleOp module, const tokenset::Plan &plan) {
+  LayersOp layers;
+  module.walk([&](LayersOp op) { layers = op; });
+  if (!layers)
+    return module.emitError(
+        "holds no rshard.layers vs a module of the model phase");
+  if (!module.getOps<PlacementOp>().empty())
+    return (*module.getOps<PlacementOp>().begin())
+        .emitOpError("is there already vs a module without a plan");
+  int64_t depth = layers.getOrder().size();
+  if (plan.clientFirst + plan.clientLast >= depth) {
+    InFlightDiagnostic diag = layers.emitOpError("client layers: ")
+                              << plan.clientFirst << " + " << plan.clientLast
+                              << " vs less than the " << depth
+                              << " layers of the model";
+    diag.attachNote() << "--client-layers L0,L1 must leave at least one layer "
+                         "to the CompNodes";
+    return diag;
+  }
+
+  OpBuilder builder(module.getContext());
+  // After the model's own declarations, before the first function.
+  auto funcs = module.getOps<func::FuncOp>();
+  builder.setInsertionPoint(*funcs.begin());
+  Location loc = layers.getLoc();
+  declareSharding(builder, loc, "R", plan.R);
+  declareSharding(builder, loc, "S", plan.S);
+  declareSharding(builder, loc, "T", plan.T);
+  GridOp::create(builder, loc, gridName, "S", "T");
+  PlacementOp::create(builder, loc, placementName, "R", gridName,
+                      plan.clientFirst, plan.clientLast, plan.ranks);
+  auto grid = FlatSymbolRefAttr::get(builder.getContext(), gridName);
+  module.walk([&](AttentionOp attention) { attention.setGridAttr(grid); });
+  return success();
+}
+
+FailureOr<tokenset::Plan> rshard::readPlan(ModuleOp module) {
+  auto placements = module.getOps<PlacementOp>();
+  if (placements.empty())
+    return module.emitError(
+        "holds no rshard.placement vs a module of the planned phase");
+  PlacementOp placement = *placements.begin();
+  auto grid = module.lookupSymbol<GridOp>(placement.getGrid());
+
+  tokenset::Plan plan;
+  auto read = [&](StringRef label, StringRef symbol,
+                  tokenset::Partition &into) -> LogicalResult {
+    auto sharding = module.lookupSymbol<ShardingOp>(symbol);
+    std::vector<tokenset::TokenSet> sets;
+    for (auto text : sharding.getSets().getAsValueRange<StringAttr>()) {
+      auto set =
+          tokenset::TokenSet::parse(std::string_view(text.data(), text.size()));
+      if (!set)
+        return sharding.emitOpError("set '")
+               << text << "': " << set.error().message;
+      sets.push_back(std::move(*set));
+    }
+    auto partition = tokenset::Partition::create(label.str(), std::move(sets));
+    if (!partition)
+      return sharding.emitOpError() << partition.error().message;
+    into = std::move(*partition);
+    return success();
+  };
+  if (failed(read("R", placement.getRows(), plan.R)) ||
+      failed(read("S", grid.getQueries(), plan.S)) ||
+      failed(read("T", grid.getKeys(), plan.T)))
+    return failure();
+  plan.clientFirst = placement.getFirst();
+  plan.clientLast = placement.getLast();
+  plan.ranks.assign(placement.getRanks().begin(), placement.getRanks().end());
+  if (auto valid = tokenset::validate(plan); !valid)
+    return placement.emitOpError() << valid.error().message;
+  return plan;
+}
+
+tokenset::Mask rshard::getMask(MaskAttr mask) {
+  switch (mask.getKind()) {
+  case MaskKind::Full:
+    return tokenset::Mask::full();
+  case MaskKind::Causal:
+    return tokenset::Mask::causal();
+  case MaskKind::Window:
+    return tokenset::Mask::windowed(mask.getWindow());
+  }
+  llvm_unreachable("every mask has a kind");
+}

@@ -1,0 +1,58 @@
+//===- PlanPass.cpp - declare who holds which token -----------------------===//
+
+#include "rshard/Plan/PlanSymbols.h"
+#include "rshard/Transforms/Passes.h"
+#include "rshard/tokenset/ClusterRule.h"
+#include "llvm/Support/MemoryBuffer.h"
+
+namespace rshard {
+#define GEN_PASS_DEF_PLANPASS
+#include "rshard/Transforms/Passes.h.inc"
+} // namespace rshard
+
+using namespace mlir;
+using namespace rshard;
+
+namespace {
+struct PlanPass : rshard::impl::PlanPassBase<PlanPass> {
+  using PlanPassBase::PlanPassBase;
+
+  void runOnOperation() override {
+    tokenset::Expected<tokenset::Plan> plan = makePlan();
+    if (!plan) {
+      getOperation().emitError() << "plan: " << plan.error().message;
+      return signalPassFailure();
+    }
+    if (failed(attachPlan(getOperation(), *plan)))
+      signalPassFailure();
+  }
+
+  tokenset::Expected<tokenset::Plan> makePlan() {
+    if (!file.empty()) {
+      auto buffer = llvm::MemoryBuffer::getFile(file);
+      if (!buffer)
+        return tokenset::Error{file + ": " + buffer.getError().message()};
+      StringRef text = (*buffer)->getBuffer();
+      return tokenset::parsePlan(std::string_view(text.data(), text.size()));
+    }
+    auto given = [](int64_t value) {
+      return value ? std::optional<int64_t>(value) : std::nullopt;
+    };
+    tokenset::ClusterRule rule;
+    rule.comp = given(comp);
+    rule.cluster = given(cluster);
+    rule.period = given(period);
+    rule.group = given(group);
+    rule.ranks = given(ranks);
+    rule.clientFirst = clientFirst;
+    rule.clientLast = clientLast;
+    if (!attn.empty()) {
+      auto shape = tokenset::parseGridShape(attn.getValue());
+      if (!shape)
+        return shape.error();
+      rule.attn = *shape;
+    }
+    return tokenset::makePlan(rule);
+  }
+};
+} // namespace
