@@ -37,4 +37,24 @@ def PlanPass : Pass<"rshard-plan", "::mlir::ModuleOp"> {
   ];
 }
 
+def PartitionPass : Pass<"rshard-partition", "::mlir::ModuleOp"> {
+  let summary = "one program per role";
+  let description = [{
+    Replaces the model by three programs, SPMD over the node's number. Every layer function is cut at its token-mixing op:
+    what the mixing op needs is the layer's *enter* segment, the rest its *leave* segment. Attention becomes partial
+    attention on the AttnNodes and a merge on the CompNodes; rows move along routes. The loop over layers is rotated: a
+    prologue, one segment per distinct pair of neighbouring layers (leave of one, enter of the next) and an
+    epilogue, so that the programs' size depends neither on depth nor on the number of nodes.
+
+    Layers that the client runs itself (`client_layers`) stay unsharded in its program.
+
+    An op without a rule for its tokens (TokenOpInterface) is an error that names it.
+  }];
+  let dependentDialects = ["::mlir::arith::ArithDialect", "::mlir::scf::SCFDialect"];
+  let statistics = [
+    Statistic<"numSegments", "segments", "Number of segments emitted">,
+    Statistic<"numRecomputed", "recomputed-ops", "Number of token-wise ops computed on both sides of a token-mixing op">
+  ];
+}
+
 #endif // RSHARD_TRANSFORMS_PASSES_TD
