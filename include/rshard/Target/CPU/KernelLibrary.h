@@ -1,0 +1,158 @@
+//===- KernelLibrary.h - the CPU kernels --------------------------*- C++
+//-*-===//
+//
+// Kernels are private functions on memrefs, built directly in scf, vector,
+// memref, arith and math; docs/cpu-target.md says why. A library adds each to a
+// module once per distinct tuple of parameters. What they have in common:
+//
+// - Matrices are memref<?xW> with identity layout: a dynamic number of rows of
+//   a static width. 0 rows are legal everywhere and touch nothing.
+// - Pools, caches and tables may have more rows than are used: the row count of
+//   a call is that of its output (or of the index list, where said).
+// - Positions, row numbers and token ids are i32, and are trusted: the runtime
+//   computes them (C4).
+// - Everything runs in scf.parallel loops whose trip counts depend on shapes
+//   alone, and no kernel lets one row's arithmetic depend on how many other
+//   rows there are, except that attention has one form for few rows (C9).
+// - Outputs may alias inputs only where said. Nothing is allocated; scratch is
+// a
+//   static tile on the stack.
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef RSHARD_TARGET_CPU_KERNELLIBRARY_H
+#define RSHARD_TARGET_CPU_KERNELLIBRARY_H
+
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/IR/BuiltinOps.h"
+#include "rshard/Target/CPU/TargetShape.h"
+#include <cstdint>
+#include <string>
+
+namespace rshard::cpu {
+
+class KernelBuilder;
+
+enum class ElementKind { F32, BF16 };
+enum class Activation { None, Silu, Gelu, GeluTanh, Relu };
+enum class NormKind { Rms, Layer };
+enum class Mask { Full, Causal, Window };
+
+/// y = activation(x w + bias) + residual.
+struct LinearParams {
+  int64_t inputs = 0;  ///< K
+  int64_t outputs = 0; ///< N
+  ElementKind weight = ElementKind::F32;
+  Activation activation = Activation::None;
+  bool bias = false;
+  bool residual = false;
+};
+
+/// y = normalise(x) * weight (+ bias) over `heads` groups of `width` elements a
+/// row; all groups share weight and bias.
+struct NormParams {
+  NormKind kind = NormKind::Rms;
+  int64_t heads = 1;
+  int64_t width = 0;
+  double epsilon = 1e-5;
+  bool bias = false;
+};
+
+/// y = activation(gate) * up.
+struct GatedParams {
+  int64_t width = 0;
+  Activation activation = Activation::Silu;
+};
+
+/// Half-rotation RoPE over `heads` heads of `headWidth` elements.
+struct RopeParams {
+  int64_t heads = 1;
+  int64_t headWidth = 0; ///< even
+};
+
+/// y (+)= table[id] (+ constant).
+struct EmbedParams {
+  int64_t width = 0;
+  ElementKind element = ElementKind::F32;
+  bool accumulate = false; ///< add to y instead of overwriting it
+  bool constant = false;   ///< add one row that is the same for every token
+};
+
+/// Grouped-query attention of `queryHeads` heads that share `keyHeads`.
+struct AttentionParams {
+  int64_t queryHeads = 1;
+  int64_t keyHeads = 1; ///< divides queryHeads
+  int64_t headWidth = 0;
+  Mask mask = Mask::Causal;
+  int64_t window = 0; ///< Window: a key is visible iff 0 <= q - k < window
+  double scale = 1.0;
+};
+
+/// Creates kernels in one module for one CPU. Parameters come from a verified
+/// program: widths are positive, keyHeads divides queryHeads.
+class KernelLibrary {
+public:
+  KernelLibrary(mlir::ModuleOp module, const TargetShape &shape)
+      : module(module), shape(shape) {}
+
+  /// (x[?,K] f32, w[ceil(N/panel),K,panel], bias[N]?, residual[?,N]?, y[?,N]).
+  /// Columns of the last panel beyond N are zero. y may be residual. A row's
+  /// bits do not depend on the number of rows.
+  mlir::func::FuncOp linear(const LinearParams &params);
+
+  /// (x[?,heads*width], weight[width], bias[width]?, y[?,heads*width]); y may
+  /// be x.
+  mlir::func::FuncOp norm(const NormParams &params);
+
+  /// (gate[?,W], up[?,W], y[?,W]); y may be either input.
+  mlir::func::FuncOp gated(const GatedParams &params);
+
+  /// (a[?,W], b[?,W], y[?,W]); y may be either input.
+  mlir::func::FuncOp add(int64_t width);
+
+  /// (x[?,H*d], position[?] i32, table[?,d], y[?,H*d]); row p of the table
+  /// holds the d/2 cosines of position p, then its d/2 sines. y may be x.
+  mlir::func::FuncOp rope(const RopeParams &params);
+
+  /// (id[?] i32, table[?,W], constant[W]?, y[?,W]).
+  mlir::func::FuncOp embed(const EmbedParams &params);
+
+  /// (pool[?,W], source[?] i32, y[?,W]): y[i] = pool[source[i]].
+  mlir::func::FuncOp gather(int64_t width);
+
+  /// (o[?,H*d], lse[?,H], begin[?] i32, source[?] i32, y[?,H*d]): row i merges
+  /// the partials source[begin[i] .. begin[i+1]) in that order (C3).
+  mlir::func::FuncOp merge(int64_t heads, int64_t headWidth);
+
+  /// (k pool[?,W], v pool[?,W], source[?] i32, row[?] i32, k cache[?,W],
+  /// v cache[?,W]): cache[row[i]] = pool[source[i]] for every i < size of
+  /// source.
+  mlir::func::FuncOp append(int64_t width);
+
+  /// (q pool[?,Hq*d], source[?] i32, query position[?] i32, k cache[?,Hk*d],
+  /// v cache[?,Hk*d], key position[?] i32, keys: index, o[?,Hq*d], lse[?,Hq],
+  /// first: i1). Query i is pool row source[i]; the first `keys` rows of the
+  /// caches are read. Both position lists ascend (C4). If `first`, (o, lse) is
+  /// overwritten, else the partial continues the one that is there (C3). Rows
+  /// that see no key: o = 0, lse = -inf, if `first`, else unchanged.
+  mlir::func::FuncOp attention(const AttentionParams &params);
+
+  const TargetShape &targetShape() const { return shape; }
+
+private:
+  /// The function `name`, built by `body` from its arguments unless the module
+  /// has it already.
+  mlir::func::FuncOp
+  define(const std::string &name, llvm::ArrayRef<mlir::Type> arguments,
+         llvm::function_ref<void(KernelBuilder &, mlir::ValueRange)> body);
+
+  /// Lanes that row-wise kernels handle at a time: four registers.
+  int64_t rowLanes() const { return 4 * shape.lanes; }
+
+  mlir::ModuleOp module;
+  TargetShape shape;
+};
+
+} // namespace rshard::cpu
+
+#endif // RSHARD_TARGET_CPU_KERNELLIBRARY_H

@@ -1,0 +1,491 @@
+//===- AttentionKernel.cpp - partial attention with online softmax --------===//
+//
+// One task computes one key head for a block of queries. The heads of the group
+// that share it are treated as further rows: line r * group + g is query r of
+// head g. Keys pass in tiles of `shape.keys`. Running state per line: the top
+// score, the sum of exponentials (0 until a key is seen) and the unnormalised
+// output. An earlier partial (o, lse) is continued as the state (lse, 1, o).
+//
+// Positions ascend (C4), so the first and last position of a tile tell whether
+// any line sees any of its keys (else it is skipped) and whether all see all
+// (else scores are masked). The top of a line that has seen nothing is a large
+// negative number rather than -inf, so that no difference is ever NaN.
+//
+// With many lines a tile of keys is transposed once and scores come from the
+// same register kernel as linear layers. With few lines that would cost more
+// than it saves: scores are then dot products.
+//
+//===----------------------------------------------------------------------===//
+
+#include "KernelTypes.h"
+#include "llvm/ADT/Twine.h"
+#include "llvm/Support/MathExtras.h"
+#include <algorithm>
+#include <limits>
+
+using namespace mlir;
+
+namespace rshard::cpu {
+
+namespace {
+
+constexpr double unseen = -1e30;
+constexpr int64_t noPosition = std::numeric_limits<int32_t>::max();
+
+struct AttentionKernel {
+  KernelBuilder &k;
+  const AttentionParams &params;
+  const TargetShape &shape;
+  Memory q, source, queryPosition, keyCache, valueCache, keyPosition;
+  Index keyCount;
+  Memory o, lse;
+  Bool first;
+
+  int64_t d = params.headWidth;
+  int64_t group = params.queryHeads / params.keyHeads;
+  /// Queries of one task: enough to pay for transposing the keys, few enough
+  /// for the state to stay in the second-level cache.
+  int64_t blockRows =
+      std::max<int64_t>(1, std::clamp<int64_t>(6144 / d, 24, 96) / group);
+
+  /// The state of one task.
+  struct Task {
+    Index keyHead, begin, rows, lines;
+    Memory queries, sums, tops, totals; ///< one row or element per line
+    Memory scores, factors;             ///< of up to shape.rows lines
+    Memory positions;                   ///< of the current keys
+  };
+  /// The keys [from, from + count) and where their values are.
+  struct Keys {
+    Index from, count;
+    Int low, high; ///< first and last position
+    Memory values;
+    Index valueRow, valueColumn;
+  };
+
+  void build();
+  Task start(Index keyHead, Index begin, Index rows, int64_t maxRows);
+  void manyLines(Index keyHead, Index begin, Index rows);
+  void fewLines(Index keyHead, Index rows);
+  void transposeKeys(const Task &task, const Keys &keys, Memory columns);
+  void scoreTile(const Task &task, Index line, int64_t height, Memory columns);
+  void scoreDots(const Task &task, const Keys &keys, int64_t height);
+  void softmax(const Task &task, const Keys &keys, Index line, Index height);
+  void softmaxLine(const Task &task, Index line, Index slot, bool masked);
+  void accumulate(const Task &task, const Keys &keys, Index line,
+                  int64_t height);
+  void finish(const Task &task);
+  Bool anyVisible(const Keys &keys, Int lowQuery, Int highQuery);
+  Bool allVisible(const Keys &keys, Int lowQuery, Int highQuery);
+  Keys keysAt(const Task &task, Index from);
+
+  Index rowOf(const Task &task, Index line) {
+    return task.begin + line / group;
+  }
+  Index headOf(const Task &task, Index line) {
+    return task.keyHead * group + line % group;
+  }
+};
+
+void AttentionKernel::build() {
+  Index count = k.rows(source), heads = k.index(params.keyHeads);
+  k.when(
+      count * group <= k.index(shape.rows),
+      [&] {
+        // With no queries there is no task.
+        k.parallel({heads, k.min(count, k.index(1))},
+                   [&](At at) { fewLines(at[0], count); });
+      },
+      [&] {
+        // At least four blocks a head if there are rows for them.
+        int64_t least =
+            std::min<int64_t>(blockRows, llvm::divideCeil(shape.rows, group));
+        Index block = k.min(k.max(k.ceilDiv(count, 4), k.index(least)),
+                            k.index(blockRows));
+        Index blocks = (count + block - 1) / block;
+        k.parallel({heads, blocks}, [&](At at) {
+          Index begin = at[1] * block;
+          manyLines(at[0], begin, k.min(block, count - begin));
+        });
+      });
+}
+
+AttentionKernel::Task AttentionKernel::start(Index keyHead, Index begin,
+                                             Index rows, int64_t maxRows) {
+  int64_t maxLines = maxRows * group;
+  Task task{keyHead,
+            begin,
+            rows,
+            rows * group,
+            k.tile({maxLines, d}),
+            k.tile({maxLines, d}),
+            k.tile({maxLines}),
+            k.tile({maxLines}),
+            k.tile({shape.rows, shape.keys}),
+            k.tile({shape.rows}),
+            k.tile({shape.keys}, /*integers=*/true)};
+  k.forEach(k.index(0), task.lines, 1, [&](Index line) {
+    Index row = rowOf(task, line), head = headOf(task, line);
+    Index pool = k.loadIndex(source, {row});
+    auto eachChunk = [&](function_ref<void(Index, Index, Lanes)> body) {
+      k.chunks(d, 4 * shape.lanes,
+               [&](Index at, Lanes lanes) { body(at, head * d + at, lanes); });
+    };
+    eachChunk([&](Index at, Index column, Lanes lanes) {
+      k.store(k.load(q, {pool, column}, lanes) * params.scale, task.queries,
+              {line, at}, lanes);
+    });
+    k.when(
+        first,
+        [&] {
+          k.store(k.constant(unseen), task.tops, {line});
+          k.store(k.constant(0.0), task.totals, {line});
+          eachChunk([&](Index at, Index, Lanes lanes) {
+            k.store(k.constant(0.0, lanes.width), task.sums, {line, at}, lanes);
+          });
+        },
+        [&] {
+          Float earlier = k.load(lse, {row, head});
+          Float none = k.constant(unseen);
+          Bool seen = none < earlier;
+          k.store(k.select(seen, earlier, none), task.tops, {line});
+          k.store(k.select(seen, k.constant(1.0), k.constant(0.0)), task.totals,
+                  {line});
+          eachChunk([&](Index at, Index column, Lanes lanes) {
+            k.store(k.load(o, {row, column}, lanes), task.sums, {line, at},
+                    lanes);
+          });
+        });
+  });
+  return task;
+}
+
+AttentionKernel::Keys AttentionKernel::keysAt(const Task &task, Index from) {
+  Index count = k.min(keyCount - from, k.index(shape.keys));
+  return {from,
+          count,
+          k.loadInt(keyPosition, {from}),
+          k.loadInt(keyPosition, {from + count - 1}),
+          valueCache,
+          from,
+          task.keyHead * d};
+}
+
+//===----------------------------------------------------------------------===//
+// Visibility
+//===----------------------------------------------------------------------===//
+
+Bool AttentionKernel::anyVisible(const Keys &keys, Int lowQuery,
+                                 Int highQuery) {
+  switch (params.mask) {
+  case Mask::Full:
+    return k.boolean(true);
+  case Mask::Causal:
+    return keys.low <= highQuery;
+  case Mask::Window:
+    return (keys.low <= highQuery) &
+           (lowQuery - keys.high < k.integer(params.window));
+  }
+  llvm_unreachable("all masks are generated");
+}
+
+Bool AttentionKernel::allVisible(const Keys &keys, Int lowQuery,
+                                 Int highQuery) {
+  Bool whole = keys.count == k.index(shape.keys);
+  switch (params.mask) {
+  case Mask::Full:
+    return whole;
+  case Mask::Causal:
+    return whole & (keys.high <= lowQuery);
+  case Mask::Window:
+    return whole & (keys.high <= lowQuery) &
+           (highQuery - keys.low < k.integer(params.window));
+  }
+  llvm_unreachable("all masks are generated");
+}
+
+//===----------------------------------------------------------------------===//
+// Scores
+//===----------------------------------------------------------------------===//
+
+/// columns[i][j] = key j of the tile, element i. Columns past the last key hold
+/// copies of it, which the mask removes.
+void AttentionKernel::transposeKeys(const Task &task, const Keys &keys,
+                                    Memory columns) {
+  int64_t size = std::min<int64_t>(shape.lanes, d & -d);
+  Index last = keyCount - 1, none = k.index(0);
+  k.forEach(none, keys.count, size, [&](Index key) {
+    k.forEach(none, k.index(d), size, [&](Index at) {
+      SmallVector<Float> block;
+      for (int64_t r = 0; r < size; ++r)
+        block.push_back(k.load(
+            keyCache, {k.min(keys.from + key + r, last), task.keyHead * d + at},
+            size));
+      block = k.transpose(block);
+      for (int64_t r = 0; r < size; ++r)
+        k.store(block[r], columns, {at + r, key}, size);
+    });
+  });
+}
+
+void AttentionKernel::scoreTile(const Task &task, Index line, int64_t height,
+                                Memory columns) {
+  Index none = k.index(0);
+  int64_t width = std::min(shape.panel, shape.keys);
+  k.chunks(shape.keys, width, [&](Index key, Lanes lanes) {
+    KernelBuilder::Carried zeros(height, k.constant(0.0, lanes.width));
+    SmallVector<Index> slots;
+    for (int64_t r = 0; r < height; ++r)
+      slots.push_back(line + r);
+    auto scores = k.fold(
+        none, k.index(d), zeros, [&](Index at, KernelBuilder::Carried &sum) {
+          Float column = k.load(columns, {at, key}, lanes);
+          for (int64_t r = 0; r < height; ++r) {
+            Float element = k.load(task.queries, {slots[r], at});
+            sum[r] = k.fma(k.broadcast(element, lanes.width), column, sum[r]);
+          }
+        });
+    for (int64_t r = 0; r < height; ++r)
+      k.store(scores[r], task.scores, {k.index(r), key}, lanes);
+  });
+}
+
+void AttentionKernel::scoreDots(const Task &task, const Keys &keys,
+                                int64_t height) {
+  int64_t width = std::min<int64_t>(
+      shape.lanes, static_cast<int64_t>(llvm::PowerOf2Ceil(d)));
+  k.forEach(k.index(0), keys.count, 1, [&](Index key) {
+    SmallVector<Float> sums(height, k.constant(0.0, width));
+    for (int64_t at = 0; at < d; at += width) {
+      Lanes lanes(width, std::min(width, d - at));
+      Index i = k.index(at);
+      Float part =
+          k.load(keyCache, {keys.from + key, task.keyHead * d + i}, lanes);
+      for (int64_t r = 0; r < height; ++r)
+        sums[r] =
+            k.fma(k.load(task.queries, {k.index(r), i}, lanes), part, sums[r]);
+    }
+    for (int64_t r = 0; r < height; ++r)
+      k.store(k.sum(sums[r]), task.scores, {k.index(r), key});
+  });
+}
+
+//===----------------------------------------------------------------------===//
+// Online softmax
+//===----------------------------------------------------------------------===//
+
+void AttentionKernel::softmax(const Task &task, const Keys &keys, Index line,
+                              Index height) {
+  Int low = k.loadInt(queryPosition, {rowOf(task, line)});
+  Int high = k.loadInt(queryPosition, {rowOf(task, line + height - 1)});
+  auto lines = [&](bool masked) {
+    k.forEach(k.index(0), height, 1, [&](Index slot) {
+      softmaxLine(task, line + slot, slot, masked);
+    });
+  };
+  k.when(
+      allVisible(keys, low, high), [&] { lines(false); }, [&] { lines(true); });
+}
+
+/// Turns the scores of one line into exponentials under its new top and leaves
+/// in `factors` what its earlier sums must be multiplied by.
+void AttentionKernel::softmaxLine(const Task &task, Index line, Index slot,
+                                  bool masked) {
+  int64_t width = shape.keys;
+  Index none = k.index(0);
+  Float scores = k.load(task.scores, {slot, none}, width);
+  Bool visible;
+  if (masked) {
+    Int keyPositions = k.loadInts(task.positions, {none}, width);
+    Int query =
+        k.broadcast(k.loadInt(queryPosition, {rowOf(task, line)}), width);
+    switch (params.mask) {
+    case Mask::Full:
+      visible = keyPositions < k.integer(noPosition, width);
+      break;
+    case Mask::Causal:
+      visible = keyPositions <= query;
+      break;
+    case Mask::Window:
+      visible = (keyPositions <= query) &
+                (query - keyPositions < k.integer(params.window, width));
+      break;
+    }
+    scores = k.select(visible, scores, k.constant(unseen, width));
+  }
+  Float before = k.load(task.tops, {line});
+  Float top = k.max(before, k.maximum(scores));
+  Float exponentials = k.exp(scores - k.broadcast(top, width));
+  if (masked)
+    exponentials = k.keep(exponentials, visible);
+  k.store(exponentials, task.scores, {slot, none}, width);
+  Float factor = k.exp(before - top);
+  Float total = k.fma(k.load(task.totals, {line}), factor, k.sum(exponentials));
+  k.store(top, task.tops, {line});
+  k.store(total, task.totals, {line});
+  k.store(factor, task.factors, {slot});
+}
+
+/// sums = sums * factor + exponentials * values
+void AttentionKernel::accumulate(const Task &task, const Keys &keys, Index line,
+                                 int64_t height) {
+  for (auto [at, piece] : KernelBuilder::cover(d, shape.panel)) {
+    Lanes lanes = piece;
+    Index column = k.index(at);
+    KernelBuilder::Carried sums;
+    for (int64_t r = 0; r < height; ++r)
+      sums.push_back(
+          k.load(task.sums, {line + r, column}, lanes) *
+          k.broadcast(k.load(task.factors, {k.index(r)}), lanes.width));
+    sums = k.fold(
+        k.index(0), keys.count, sums,
+        [&](Index key, KernelBuilder::Carried &sum) {
+          Float value =
+              k.load(keys.values,
+                     {keys.valueRow + key, keys.valueColumn + column}, lanes);
+          for (int64_t r = 0; r < height; ++r) {
+            Float weight = k.load(task.scores, {k.index(r), key});
+            sum[r] = k.fma(k.broadcast(weight, lanes.width), value, sum[r]);
+          }
+        });
+    for (int64_t r = 0; r < height; ++r)
+      k.store(sums[r], task.sums, {line + r, column}, lanes);
+  }
+}
+
+void AttentionKernel::finish(const Task &task) {
+  k.forEach(k.index(0), task.lines, 1, [&](Index line) {
+    Index row = rowOf(task, line), head = headOf(task, line);
+    Float total = k.load(task.totals, {line}), zero = k.constant(0.0);
+    Bool blind = total == zero;
+    Float one = k.constant(1.0);
+    Float inverse = k.select(blind, zero, one / k.select(blind, one, total));
+    k.chunks(d, 4 * shape.lanes, [&](Index at, Lanes lanes) {
+      k.store(k.load(task.sums, {line, at}, lanes) *
+                  k.broadcast(inverse, lanes.width),
+              o, {row, head * d + at}, lanes);
+    });
+    Float top = k.load(task.tops, {line});
+    Float seen = top + k.log(k.select(blind, one, total));
+    k.store(k.select(blind,
+                     k.constant(-std::numeric_limits<double>::infinity()),
+                     seen),
+            lse, {row, head});
+  });
+}
+
+//===----------------------------------------------------------------------===//
+// Tasks
+//===----------------------------------------------------------------------===//
+
+/// Copies the positions of `keys`, and a position that no mask shows after the
+/// last.
+static void copyPositions(KernelBuilder &k, Memory from, Index begin,
+                          Index count, int64_t size, Memory to) {
+  k.forEach(k.index(0), count, 1, [&](Index key) {
+    k.store(k.loadInt(from, {begin + key}), to, {key});
+  });
+  k.forEach(count, k.index(size), 1,
+            [&](Index key) { k.store(k.integer(noPosition), to, {key}); });
+}
+
+void AttentionKernel::manyLines(Index keyHead, Index begin, Index rows) {
+  Index none = k.index(0);
+  Task task = start(keyHead, begin, rows, blockRows);
+  Memory columns = k.tile({d, shape.keys});
+  Memory values = k.tile({shape.keys, d});
+  Int low = k.loadInt(queryPosition, {begin});
+  Int high = k.loadInt(queryPosition, {begin + rows - 1});
+  k.forEach(none, keyCount, shape.keys, [&](Index from) {
+    Keys keys = keysAt(task, from);
+    k.when(anyVisible(keys, low, high), [&] {
+      copyPositions(k, keyPosition, from, keys.count, shape.keys,
+                    task.positions);
+      transposeKeys(task, keys, columns);
+      // Rows of the cache that are a multiple of 4 KB apart would fall into the
+      // same sets of the first-level cache: values are copied too.
+      k.forEach(none, keys.count, 1, [&](Index key) {
+        k.chunks(d, 4 * shape.lanes, [&](Index at, Lanes lanes) {
+          k.store(k.load(valueCache, {from + key, keyHead * d + at}, lanes),
+                  values, {key, at}, lanes);
+        });
+      });
+      keys.values = values;
+      keys.valueRow = keys.valueColumn = none;
+      k.forEach(none, task.lines, shape.rows, [&](Index line) {
+        Index height = k.min(task.lines - line, k.index(shape.rows));
+        Int lowLine = k.loadInt(queryPosition, {rowOf(task, line)});
+        Int highLine =
+            k.loadInt(queryPosition, {rowOf(task, line + height - 1)});
+        k.when(anyVisible(keys, lowLine, highLine), [&] {
+          k.forCount(height, shape.rows, [&](int64_t count) {
+            scoreTile(task, line, count, columns);
+          });
+          softmax(task, keys, line, height);
+          k.forCount(height, shape.rows, [&](int64_t count) {
+            accumulate(task, keys, line, count);
+          });
+        });
+      });
+    });
+  });
+  finish(task);
+}
+
+void AttentionKernel::fewLines(Index keyHead, Index rows) {
+  Index none = k.index(0);
+  int64_t maxRows = std::max<int64_t>(1, shape.rows / group);
+  Task task = start(keyHead, none, rows, maxRows);
+  Int low = k.loadInt(queryPosition, {none});
+  Int high = k.loadInt(queryPosition, {rows - 1});
+  k.forEach(none, keyCount, shape.keys, [&](Index from) {
+    Keys keys = keysAt(task, from);
+    k.when(anyVisible(keys, low, high), [&] {
+      copyPositions(k, keyPosition, from, keys.count, shape.keys,
+                    task.positions);
+      // Only multiples of the group occur.
+      for (bool dots : {true, false}) {
+        if (!dots)
+          softmax(task, keys, none, task.lines);
+        k.forCount(task.rows, maxRows, [&](int64_t count) {
+          if (dots)
+            scoreDots(task, keys, count * group);
+          else
+            accumulate(task, keys, none, count * group);
+        });
+      }
+    });
+  });
+  finish(task);
+}
+
+} // namespace
+
+func::FuncOp KernelLibrary::attention(const AttentionParams &params) {
+  KernelTypes types(module.getContext());
+  int64_t queryWidth = params.queryHeads * params.headWidth;
+  int64_t keyWidth = params.keyHeads * params.headWidth;
+  std::string mask = params.mask == Mask::Full ? "full"
+                     : params.mask == Mask::Causal
+                         ? "causal"
+                         : "window" + std::to_string(params.window);
+  std::string name = (Twine("attention_") + Twine(params.queryHeads) + "x" +
+                      Twine(params.keyHeads) + "x" + Twine(params.headWidth) +
+                      "_" + mask + "_" + nameOf(params.scale))
+                         .str();
+  Type query = types.matrix(queryWidth), key = types.matrix(keyWidth);
+  Type table = types.table();
+  return define(
+      name,
+      {query, table, table, key, key, table, types.index(), query,
+       types.matrix(params.queryHeads), types.boolean()},
+      [&](KernelBuilder &k, ValueRange args) {
+        AttentionKernel{
+            k,       params,  shape,           args[0], args[1],
+            args[2], args[3], args[4],         args[5], Index(k, args[6]),
+            args[7], args[8], Bool(k, args[9])}
+            .build();
+      });
+}
+
+} // namespace rshard::cpu

@@ -1,0 +1,103 @@
+//===- Kernels.cpp - compiles kernels and calls them ----------------------===//
+
+#include "Kernels.h"
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/ControlFlow/IR/ControlFlow.h"
+#include "mlir/Dialect/LLVMIR/LLVMDialect.h"
+#include "mlir/Dialect/Math/IR/Math.h"
+#include "mlir/Dialect/MemRef/IR/MemRef.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
+#include "mlir/Dialect/Vector/IR/VectorOps.h"
+#include "mlir/IR/Verifier.h"
+#include "mlir/Pass/PassManager.h"
+#include "rshard/Target/CPU/Passes.h"
+#include <algorithm>
+#include <atomic>
+#include <cmath>
+#include <dlfcn.h>
+#include <sys/mman.h>
+#include <thread>
+#include <unistd.h>
+
+static std::atomic<int> threadCount{1};
+
+/// One thread takes every threadCount-th iteration.
+extern "C" __attribute__((visibility("default"))) void
+rshard_parallel_for(void (*function)(void *, int64_t, int64_t), void *context,
+                    int64_t count) {
+  int64_t threads = threadCount;
+  std::vector<std::thread> pool;
+  for (int64_t first = 0; first < std::min(threads, count); ++first)
+    pool.emplace_back([=] {
+      for (int64_t i = first; i < count; i += threads)
+        function(context, i, i + 1);
+    });
+  for (std::thread &thread : pool)
+    thread.join();
+}
+
+namespace rshard::cpu::test {
+
+void setThreads(int count) { threadCount = count; }
+
+Kernels::Kernels(const std::string &cpu) {
+  context.loadDialect<mlir::arith::ArithDialect, mlir::cf::ControlFlowDialect,
+                      mlir::func::FuncDialect, mlir::LLVM::LLVMDialect,
+                      mlir::math::MathDialect, mlir::memref::MemRefDialect,
+                      mlir::scf::SCFDialect, mlir::vector::VectorDialect>();
+  mlir::Location loc = mlir::UnknownLoc::get(&context);
+  auto found = CpuTarget::get(cpu, [&] { return mlir::emitError(loc); });
+  if (failed(found)) {
+    ADD_FAILURE() << "no target " << cpu;
+    return;
+  }
+  target = *found;
+  module = mlir::ModuleOp::create(loc);
+  kernels = std::make_unique<KernelLibrary>(*module, target.shape);
+}
+
+Kernels::~Kernels() {
+  if (handle)
+    dlclose(handle);
+}
+
+void Kernels::add(mlir::func::FuncOp kernel) {
+  kernel.setPublic();
+  kernel->setAttr(mlir::LLVM::LLVMDialect::getEmitCWrapperAttrName(),
+                  mlir::UnitAttr::get(&context));
+}
+
+void Kernels::load(const SharedObjectOptions &options) {
+  ASSERT_TRUE(succeeded(mlir::verify(*module)));
+  mlir::PassManager passes(&context);
+  buildLoweringPipeline(passes);
+  ASSERT_TRUE(succeeded(passes.run(*module)));
+  auto bytes = emitSharedObject(*module, target, options);
+  ASSERT_TRUE(succeeded(bytes));
+  int file = memfd_create("kernels", 0);
+  ASSERT_EQ(write(file, bytes->data(), bytes->size()),
+            static_cast<ssize_t>(bytes->size()));
+  handle = dlopen(("/proc/self/fd/" + std::to_string(file)).c_str(),
+                  RTLD_NOW | RTLD_LOCAL);
+  ASSERT_NE(handle, nullptr) << dlerror();
+  close(file);
+}
+
+void *Kernels::find(const std::string &name) {
+  return handle ? dlsym(handle, ("_mlir_ciface_" + name).c_str()) : nullptr;
+}
+
+double errorOf(const Matrix<float> &actual, const Matrix<double> &expected) {
+  double error = 0.0, largest = 1.0;
+  for (int64_t row = 0; row < expected.rows; ++row)
+    for (int64_t column = 0; column < expected.width; ++column) {
+      double difference = std::abs(actual(row, column) - expected(row, column));
+      // A NaN must not pass as small.
+      if (!(difference <= error))
+        error = difference;
+      largest = std::max(largest, std::abs(expected(row, column)));
+    }
+  return error / largest;
+}
+
+} // namespace rshard::cpu::test
