@@ -92,9 +92,9 @@ double errorOf(const Matrix<float> &actual, const Matrix<double> &expected) {
   for (int64_t row = 0; row < expected.rows; ++row)
     for (int64_t column = 0; column < expected.width; ++column) {
       double difference = std::abs(actual(row, column) - expected(row, column));
-      // A NaN must not pass as small.
-      if (!(difference <= error))
-        error = difference;
+      if (std::isnan(difference))
+        return INFINITY;
+      error = std::max(error, difference);
       largest = std::max(largest, std::abs(expected(row, column)));
     }
   return error / largest;
