@@ -57,4 +57,23 @@ def PartitionPass : Pass<"rshard-partition", "::mlir::ModuleOp"> {
   ];
 }
 
+def SchedulePass : Pass<"rshard-schedule", "::mlir::ModuleOp"> {
+  let summary = "one driver per rank with explicit messages";
+  let description = [{
+    Replaces the programs of the roles by one driver `@step`, which runs all nodes of a rank through one step. Values
+    become buffers of the rank's frame; which rows move is read from tables that the runtime fills once per step. Every
+    exchange is one `nccl.group` with all sends and receives of the rank's nodes, sorted by (source, destination, tensor).
+
+    All exchanges are totally ordered: enter; per layer keys and queries up, partials down; leave. Between two exchanges
+    the driver runs the segments of its nodes in node order. A rank whose tables are empty runs through without waiting.
+  }];
+  let dependentDialects = ["::mlir::arith::ArithDialect", "::mlir::scf::SCFDialect", "::mlir::memref::MemRefDialect",
+                           "::nccl::NCCLDialect"];
+  let statistics = [
+    Statistic<"numExchanges", "exchanges", "Number of exchanges in the driver's text">,
+    Statistic<"numBuffers", "buffers", "Number of buffers in the frame">,
+    Statistic<"numTables", "tables", "Number of tables in the frame">
+  ];
+}
+
 #endif // RSHARD_TRANSFORMS_PASSES_TD
