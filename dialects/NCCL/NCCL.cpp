@@ -42,13 +42,20 @@ static LogicalResult verifyMessage(Operation *op, MemRefType type) {
   SmallVector<int64_t> strides;
   if (failed(type.getStridesAndOffset(strides, offset)))
     return op->emitOpError("buffer ") << type << " vs one with strides";
+  if (llvm::any_of(type.getShape().drop_front(type.getRank() ? 1 : 0),
+                   ShapedType::isDynamic))
+    return op->emitOpError("buffer ")
+           << type << " vs one whose first dimension alone is dynamic";
   int64_t expected = 1;
   for (auto [size, stride] :
        llvm::reverse(llvm::zip_equal(type.getShape(), strides))) {
-    if (stride != expected)
-      return op->emitOpError("buffer ")
-             << type << " vs a contiguous one: stride " << stride << " vs "
-             << expected;
+    if (stride != expected) {
+      InFlightDiagnostic diag = op->emitOpError("buffer ")
+                                << type << " vs a contiguous one: stride ";
+      if (ShapedType::isDynamic(stride))
+        return diag << "? vs " << expected;
+      return diag << stride << " vs " << expected;
+    }
     expected *= size;
   }
   return success();

@@ -59,7 +59,7 @@ def NCCL_SendOp : NCCL_Op<"send"> {
   let description = [{
     The receiver posts one `nccl.recv` of the same number of elements and the same type (C6).
 
-    Constraints: the buffer is contiguous; the operation is inside an `nccl.group`.
+    Constraints: the buffer is contiguous, its first dimension alone may be dynamic; the operation is inside an `nccl.group`.
 
     ```mlir
     nccl.send %rows to %peer on %comm, %stream : memref<?x64xf32>
@@ -75,7 +75,7 @@ def NCCL_RecvOp : NCCL_Op<"recv"> {
   let description = [{
     The sender posts one `nccl.send` of the same number of elements and the same type (C6).
 
-    Constraints: the buffer is contiguous; the operation is inside an `nccl.group`.
+    Constraints: the buffer is contiguous, its first dimension alone may be dynamic; the operation is inside an `nccl.group`.
 
     ```mlir
     nccl.recv %rows from %peer on %comm, %stream : memref<?x64xf32>

@@ -16,6 +16,10 @@
 namespace rshard {
 /// How an op treats the token dimension; see TokenOpInterface.
 enum class TokenKind { None, Wise, Mix };
+
+/// Whether the first dimension is dynamic, so that it can count tokens, and all
+/// others are static and not empty.
+bool hasTokenRows(mlir::ShapedType type);
 } // namespace rshard
 
 #include "RShard/RShardDialect.h.inc"
@@ -39,6 +43,10 @@ constexpr llvm::StringLiteral roleAttrName = "rshard.role";
 /// first. The type must be a ranked shape whose dimensions but the first are
 /// static.
 int64_t getRowWidth(mlir::ShapedType type);
+
+/// Fails with an error on `op` unless `value` is finite and more than 0.
+llvm::LogicalResult verifyPositive(mlir::Operation *op, llvm::StringRef name,
+                                   double value);
 
 } // namespace rshard
 

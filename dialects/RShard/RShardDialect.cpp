@@ -36,6 +36,12 @@ void RShardDialect::initialize() {
       >();
 }
 
+bool rshard::hasTokenRows(ShapedType type) {
+  return type.hasRank() && type.getRank() > 0 && type.isDynamicDim(0) &&
+         llvm::all_of(type.getShape().drop_front(),
+                      [](int64_t size) { return size > 0; });
+}
+
 int64_t rshard::getRowWidth(ShapedType type) {
   int64_t width = 1;
   for (int64_t size : type.getShape().drop_front())
@@ -66,7 +72,7 @@ LogicalResult RShardDialect::verifyOperationAttribute(Operation *op,
     return success();
   }
   return op->emitOpError("has unknown attribute '")
-         << attr.getName() << "' of the rshard dialect";
+         << attr.getName().getValue() << "' of the rshard dialect";
 }
 
 //===----------------------------------------------------------------------===//

@@ -3,6 +3,7 @@
 #include "RShard/RShard.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/IR/Builders.h"
+#include "llvm/ADT/StringExtras.h"
 
 using namespace mlir;
 using namespace rshard;
@@ -23,8 +24,45 @@ static void printRange(OpAsmPrinter &printer, Operation *,
   printer << "[" << range[0] << ", " << range[1] << ")";
 }
 
+/// A case of an enumeration, without the attribute's name.
+template <typename AttrT>
+static ParseResult parseKeyword(OpAsmParser &parser, AttrT &attr) {
+  using Enum = decltype(attr.getValue());
+  StringRef keyword;
+  SMLoc loc = parser.getCurrentLocation();
+  if (parser.parseKeyword(&keyword))
+    return failure();
+  std::optional<Enum> value = symbolizeEnum<Enum>(keyword);
+  if (!value) {
+    SmallVector<StringRef> cases;
+    for (uint32_t i = 0;; ++i) {
+      cases.push_back(stringifyEnum(static_cast<Enum>(i)));
+      if (cases.back().empty())
+        break;
+    }
+    cases.pop_back();
+    return parser.emitError(loc, "'")
+           << keyword << "' vs one of " << llvm::join(cases, ", ");
+  }
+  attr = AttrT::get(parser.getContext(), *value);
+  return success();
+}
+
+template <typename AttrT>
+static void printKeyword(OpAsmPrinter &printer, Operation *, AttrT attr) {
+  printer << stringifyEnum(attr.getValue());
+}
+
 #define GET_OP_CLASSES
 #include "RShard/RShardOps.cpp.inc"
+
+LogicalResult rshard::verifyPositive(Operation *op, StringRef name,
+                                     double value) {
+  if (!std::isfinite(value) || !(value > 0))
+    return op->emitOpError(name)
+           << " " << value << " vs a finite number of more than 0";
+  return success();
+}
 
 //===----------------------------------------------------------------------===//
 // Declarations
@@ -72,10 +110,7 @@ LogicalResult RotaryOp::verify() {
     if (!std::isfinite(frequency) || frequency < 0)
       return emitOpError("frequency ")
              << frequency << " vs a finite number of at least 0";
-  if (!(getScale().convertToDouble() > 0))
-    return emitOpError("scale ")
-           << getScale().convertToDouble() << " vs more than 0";
-  return success();
+  return verifyPositive(*this, "scale", getScale().convertToDouble());
 }
 
 LogicalResult ParameterOp::verifySymbolUses(SymbolTableCollection &symbols) {
@@ -105,8 +140,7 @@ LogicalResult ParameterOp::verifySymbolUses(SymbolTableCollection &symbols) {
 // Token-wise operations
 //===----------------------------------------------------------------------===//
 
-/// Checks that `name`, a tensor with `dim` as its last dimension, fits a row of
-/// `width` elements.
+/// Checks a size that another operand or the result fixes.
 static LogicalResult verifyWidth(Operation *op, StringRef name, int64_t actual,
                                  int64_t required) {
   if (actual != required)
@@ -139,10 +173,7 @@ LogicalResult NormOp::verify() {
   if (getBias() && failed(verifyWidth(*this, "size of the bias",
                                       getLastDim(getBias()), size)))
     return failure();
-  if (!(getEps().convertToDouble() > 0))
-    return emitOpError("eps ")
-           << getEps().convertToDouble() << " vs more than 0";
-  return success();
+  return verifyPositive(*this, "eps", getEps().convertToDouble());
 }
 
 LogicalResult LinearOp::verify() {
@@ -189,9 +220,7 @@ static LogicalResult verifyHeads(Operation *op, RankedTensorType query,
     return op->emitOpError("query heads: ")
            << query.getDimSize(1) << " vs a multiple of the "
            << key.getDimSize(1) << " key heads";
-  if (!(scale > 0))
-    return op->emitOpError("scale ") << scale << " vs more than 0";
-  return success();
+  return verifyPositive(op, "scale", scale);
 }
 
 LogicalResult AttentionOp::verify() {
@@ -260,6 +289,9 @@ LogicalResult LayersOp::verifySymbolUses(SymbolTableCollection &symbols) {
     });
     if (mixing != 1)
       return fail(" holds ", mixing, " token-mixing ops vs 1");
+    if (layer.walk([](LayersOp) { return WalkResult::interrupt(); })
+            .wasInterrupted())
+      return fail(" holds layers itself");
   }
   return success();
 }

@@ -23,12 +23,25 @@ class RShard_TokenWiseOp<string mnemonic, list<Trait> traits = []>
   let extraClassDeclaration = tokenKind;
 }
 
+/// A tensor whose first dimension counts tokens: nothing else about it depends on the sequence.
+class RShard_Tokens<list<Type> elements, list<int> ranks, string what>
+    : ConfinedType<TensorRankOf<elements, ranks>,
+                   [CPred<"::rshard::hasTokenRows(::llvm::cast<::mlir::ShapedType>($_self))">],
+                   what # " whose first dimension, and no other, is dynamic">;
+
+/// A weight as operations see it.
+class RShard_Weight<int rank, string what>
+    : ConfinedType<TensorRankOf<[F32, BF16, F16], [rank]>, [HasStaticShapePred],
+                   "static " # what # " of f32, bf16 or f16">;
+
 /// Rows of tokens: [tokens, width] or [tokens, heads, head size].
-def RShard_Rows : TensorRankOf<[F32], [2, 3]>;
-def RShard_Matrix : TensorRankOf<[F32, BF16, F16], [2]>;
-def RShard_Vector : TensorRankOf<[F32, BF16, F16], [1]>;
-def RShard_Heads : TensorRankOf<[F32], [3]>;
-def RShard_Ids : TensorRankOf<[I32], [1]>;
+def RShard_Rows : RShard_Tokens<[F32], [2, 3], "f32 tensor of two or three dimensions">;
+def RShard_Heads : RShard_Tokens<[F32], [3], "f32 tensor of three dimensions">;
+def RShard_Lse : RShard_Tokens<[F32], [2], "f32 tensor of two dimensions">;
+def RShard_Ids : RShard_Tokens<[I32], [1], "i32 tensor of one dimension">;
+def RShard_Matrix : RShard_Weight<2, "matrix">;
+def RShard_Vector : RShard_Weight<1, "vector">;
+def RShard_WeightTensor : AnyTypeOf<[RShard_Matrix, RShard_Vector], "", "::mlir::RankedTensorType">;
 
 //===----------------------------------------------------------------------===//
 // Declarations
@@ -54,7 +67,7 @@ def RShard_WeightOp : RShard_Op<"weight", [Symbol]> {
   }];
   let arguments = (ins SymbolNameAttr:$sym_name, StrAttr:$tensor,
                        OptionalAttr<DenseI64ArrayAttr>:$layers, OptionalAttr<DenseI64ArrayAttr>:$rows,
-                       UnitAttr:$transposed, TypeAttrOf<AnyRankedTensor>:$type);
+                       UnitAttr:$transposed, TypeAttrOf<RShard_WeightTensor>:$type);
   let assemblyFormat = [{
     $sym_name $tensor (`layers` custom<Range>($layers)^)? (`rows` custom<Range>($rows)^)?
     (`transposed` $transposed^)? attr-dict `:` $type
@@ -92,7 +105,7 @@ def RShard_ParameterOp : RShard_Op<"parameter", [Pure, DeclareOpInterfaceMethods
     ```
   }];
   let arguments = (ins FlatSymbolRefAttr:$weight, Optional<Index>:$layer);
-  let results = (outs AnyRankedTensor:$result);
+  let results = (outs RShard_WeightTensor:$result);
   let assemblyFormat = "$weight (`[` $layer^ `]`)? attr-dict `:` type($result)";
   let extraClassDeclaration = [{ ::rshard::TokenKind getTokenKind() { return ::rshard::TokenKind::None; } }];
 }
@@ -158,7 +171,7 @@ def RShard_NormOp : RShard_TokenWiseOp<"norm", [AllTypesMatch<["input", "result"
                        Optional<RShard_Vector>:$bias, F64Attr:$eps);
   let results = (outs RShard_Rows:$result);
   let assemblyFormat = [{
-    $kind $input `,` $scale (`bias` $bias^)? `eps` $eps attr-dict
+    custom<Keyword>($kind) $input `,` $scale (`bias` $bias^)? `eps` $eps attr-dict
     `:` type($input) `,` type($scale) (`,` type($bias)^)?
   }];
   let hasVerifier = 1;
@@ -211,7 +224,7 @@ def RShard_ActivationOp : RShard_TokenWiseOp<"activation", [SameOperandsAndResul
   }];
   let arguments = (ins RShard_ActivationAttr:$kind, RShard_Rows:$input);
   let results = (outs RShard_Rows:$result);
-  let assemblyFormat = "$kind $input attr-dict `:` type($result)";
+  let assemblyFormat = "custom<Keyword>($kind) $input attr-dict `:` type($result)";
 }
 
 def RShard_GatedOp : RShard_TokenWiseOp<"gated", [SameOperandsAndResultType]> {
@@ -225,7 +238,7 @@ def RShard_GatedOp : RShard_TokenWiseOp<"gated", [SameOperandsAndResultType]> {
   }];
   let arguments = (ins RShard_ActivationAttr:$kind, RShard_Rows:$gate, RShard_Rows:$up);
   let results = (outs RShard_Rows:$result);
-  let assemblyFormat = "$kind $gate `,` $up attr-dict `:` type($result)";
+  let assemblyFormat = "custom<Keyword>($kind) $gate `,` $up attr-dict `:` type($result)";
 }
 
 //===----------------------------------------------------------------------===//

@@ -1,6 +1,8 @@
 //===- RShardPlanOps.cpp - verifiers of the planned phase -----------------===//
 
 #include "RShard/RShard.h"
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "rshard/tokenset/Partition.h"
 
 using namespace mlir;
 using namespace rshard;
@@ -16,7 +18,23 @@ static OpT lookUp(Operation *user, SymbolTableCollection &symbols,
   return op;
 }
 
-LogicalResult ShardingOp::verify() { return success(); }
+LogicalResult ShardingOp::verify() {
+  if (getSets().empty())
+    return emitOpError("sets: 0 vs at least 1");
+  std::vector<tokenset::TokenSet> sets;
+  for (auto [node, text] :
+       llvm::enumerate(getSets().getAsValueRange<StringAttr>())) {
+    auto set = tokenset::TokenSet::parse(std::string_view(text));
+    if (!set)
+      return emitOpError("set ") << node << ": " << set.error().message;
+    sets.push_back(std::move(*set));
+  }
+  auto family =
+      tokenset::Partition::create(getSymName().str(), std::move(sets));
+  if (!family)
+    return emitOpError() << family.error().message;
+  return success();
+}
 
 LogicalResult GridOp::verifySymbolUses(SymbolTableCollection &symbols) {
   return success(lookUp<ShardingOp>(*this, symbols, getQueriesAttr()) &&
@@ -24,9 +42,10 @@ LogicalResult GridOp::verifySymbolUses(SymbolTableCollection &symbols) {
 }
 
 LogicalResult PlacementOp::verify() {
-  if (getFirst() < 0 || getLast() < 0)
+  int64_t first = getFirstAttr().getInt(), last = getLastAttr().getInt();
+  if (first < 0 || last < 0)
     return emitOpError("client layers: ")
-           << getFirst() << ", " << getLast() << " vs at least 0, 0";
+           << first << ", " << last << " vs at least 0, 0";
   int32_t highest = -1;
   SmallVector<bool> used(getRanks().size(), false);
   for (auto [node, rank] : llvm::enumerate(getRanks())) {
@@ -64,5 +83,18 @@ LogicalResult PlacementOp::verifySymbolUses(SymbolTableCollection &symbols) {
         << " CompNodes";
     return diag;
   }
-  return success();
+  // The layers of the whole model; role programs hold some of them.
+  int64_t first = getFirstAttr().getInt(), last = getLastAttr().getInt();
+  WalkResult walk = (*this)->getParentOp()->walk([&](LayersOp layers) {
+    auto func = layers->getParentOfType<func::FuncOp>();
+    int64_t count = layers.getOrder().size();
+    if ((func && func->hasAttr(roleAttrName)) || first < count - last)
+      return WalkResult::advance();
+    emitOpError("client layers: ")
+            .append(first, " + ", last, " vs less than ", count)
+            .attachNote(layers.getLoc())
+        << "the model's layers: one must remain for the nodes";
+    return WalkResult::interrupt();
+  });
+  return failure(walk.wasInterrupted());
 }

@@ -46,6 +46,30 @@ LogicalResult RouteOp::verify() {
     return emitOpError("of kind ")
            << stringifyRouteKind(getKind()) << " moves " << getTypes().size()
            << " tensors vs " << rule.tensors;
+  SmallVector<RankedTensorType> types;
+  for (Type type : getTypes().getAsValueRange<TypeAttr>()) {
+    auto tensor = dyn_cast<RankedTensorType>(type);
+    if (!tensor || !tensor.getElementType().isF32() || !hasTokenRows(tensor))
+      return emitOpError("moves ")
+             << type
+             << " vs an f32 tensor whose first dimension, and no other, is "
+                "dynamic";
+    types.push_back(tensor);
+  }
+  // What a CompNode and an AttnNode exchange has heads; see the ops that use
+  // it.
+  bool isAttention = rule.from == Role::Attn || rule.to == Role::Attn;
+  if (isAttention && types[0].getRank() != 3)
+    return emitOpError("moves ")
+           << types[0] << " vs [tokens, heads, head size]";
+  if (getKind() == RouteKind::Key && types[0] != types[1])
+    return emitOpError("moves values ") << types[1] << " vs keys " << types[0];
+  if (getKind() == RouteKind::Partial &&
+      (types[1].getRank() != 2 ||
+       types[1].getDimSize(1) != types[0].getDimSize(1)))
+    return emitOpError("moves lse ")
+           << types[1] << " vs the " << types[0].getDimSize(1)
+           << " heads of the output " << types[0];
   return success();
 }
 
@@ -98,17 +122,30 @@ LogicalResult LayerKindOp::verify() {
     return emitOpError("kinds: 0 vs at least 1");
   for (auto [layer, kind] : llvm::enumerate(getKinds()))
     if (kind < 0)
-      return emitOpError("kind of layer ") << layer << ": " << kind << " vs at least 0";
+      return emitOpError("kind of layer ")
+             << layer << ": " << kind << " vs at least 0";
   return success();
 }
 
-LogicalResult TokensOp::verify() {
-  auto func = (*this)->getParentOfType<func::FuncOp>();
+/// Checks that `op`, if it stands in the program of a role, stands in one of
+/// `allowed`.
+static LogicalResult verifyRole(Operation *op, ArrayRef<Role> allowed) {
+  auto func = op->getParentOfType<func::FuncOp>();
   auto role = func ? func->getAttrOfType<RoleAttr>(roleAttrName) : RoleAttr();
-  if (role && role.getValue() != Role::Client)
-    return emitOpError("in the program of role ")
-           << stringifyRole(role.getValue()) << " vs client";
-  return success();
+  if (!role || llvm::is_contained(allowed, role.getValue()))
+    return success();
+  InFlightDiagnostic diag = op->emitOpError("in the program of role ")
+                            << stringifyRole(role.getValue()) << " vs ";
+  llvm::interleave(
+      allowed, [&](Role one) { diag << stringifyRole(one); },
+      [&] { diag << " or "; });
+  return diag;
+}
+
+LogicalResult TokensOp::verify() { return verifyRole(*this, Role::Client); }
+LogicalResult WantedOp::verify() { return verifyRole(*this, Role::Client); }
+LogicalResult PositionsOp::verify() {
+  return verifyRole(*this, {Role::Client, Role::Comp});
 }
 
 //===----------------------------------------------------------------------===//
@@ -140,32 +177,52 @@ LogicalResult GetTableOp::verifySymbolUses(SymbolTableCollection &symbols) {
 
 LogicalResult GetCommOp::verify() {
   if (!isa<nccl::CommType>(getComm().getType()))
-    return emitOpError("communicator of type ") << getComm().getType() << " vs !nccl.comm";
+    return emitOpError("communicator of type ")
+           << getComm().getType() << " vs !nccl.comm";
   if (!isa<nccl::StreamType>(getStream().getType()))
-    return emitOpError("stream of type ") << getStream().getType() << " vs !nccl.stream";
+    return emitOpError("stream of type ")
+           << getStream().getType() << " vs !nccl.stream";
   return success();
 }
 
+/// Checks that rows of `source` can be copied to `target`.
+static LogicalResult verifyCopy(Operation *op, MemRefType source,
+                                MemRefType target) {
+  if (source.getElementType() != target.getElementType() ||
+      getRowWidth(source) != getRowWidth(target))
+    return op->emitOpError("target ") << target << " vs rows of " << source;
+  return success();
+}
+
+LogicalResult GatherOp::verify() {
+  return verifyCopy(*this, getSource().getType(), getTarget().getType());
+}
+
+LogicalResult AppendRowsOp::verify() {
+  return verifyCopy(*this, getRows().getType(), getTarget().getType());
+}
+
 LogicalResult AttendOp::verify() {
-  int64_t query = getRowWidth(cast<ShapedType>(getQuery().getType()));
-  int64_t key = getRowWidth(cast<ShapedType>(getKey().getType()));
-  int64_t heads = getHeads();
+  int64_t query = getRowWidth(getQuery().getType());
+  int64_t key = getRowWidth(getKey().getType());
+  int64_t heads = getHeadsAttr().getInt();
   if (heads < 1 || query % heads)
-    return emitOpError("query width ")
+    return emitOpError("query width: ")
            << query << " vs a multiple of " << heads << " heads";
   int64_t headSize = query / heads;
   if (key % headSize || heads % (key / headSize))
-    return emitOpError("key width ")
-           << key << " vs a divisor of the query's heads times head size "
-           << headSize;
-  if (getRowWidth(cast<ShapedType>(getLse().getType())) != heads)
+    return emitOpError("key width: ") << key << " vs heads of size " << headSize
+                                      << " whose number divides " << heads;
+  if (getValue().getType().getDimSize(1) != key)
+    return emitOpError("value width: ") << getValue().getType().getDimSize(1)
+                                        << " vs " << key << " of the keys";
+  if (getOutput().getType().getDimSize(1) != query)
+    return emitOpError("output width: ") << getOutput().getType().getDimSize(1)
+                                         << " vs " << query << " of the query";
+  if (getLse().getType().getDimSize(1) != heads)
     return emitOpError("heads of lse: ")
-           << getRowWidth(cast<ShapedType>(getLse().getType())) << " vs "
-           << heads;
-  if (!(getScale().convertToDouble() > 0))
-    return emitOpError("scale ")
-           << getScale().convertToDouble() << " vs more than 0";
-  return success();
+           << getLse().getType().getDimSize(1) << " vs " << heads;
+  return verifyPositive(*this, "scale", getScale().convertToDouble());
 }
 
 LogicalResult LaunchOp::verifySymbolUses(SymbolTableCollection &symbols) {

@@ -31,12 +31,12 @@ def RShard_RouteOp : RShard_Op<"route", [Symbol]> {
     Constraints: a mask is given for `query`, `key` and `partial` alone; the number of types is that of the table.
 
     ```mlir
-    rshard.route @key0 key mask <causal> : tensor<?x2x16xf32>, tensor<?x2x16xf32>
+    rshard.route @key0 key mask <causal> : [tensor<?x2x16xf32>, tensor<?x2x16xf32>]
     ```
   }];
   let arguments = (ins SymbolNameAttr:$sym_name, RShard_RouteKindAttr:$kind, OptionalAttr<RShard_MaskAttr>:$mask,
                        TypeArrayAttr:$types);
-  let assemblyFormat = "$sym_name $kind (`mask` $mask^)? attr-dict `:` $types";
+  let assemblyFormat = "$sym_name custom<Keyword>($kind) (`mask` $mask^)? attr-dict `:` $types";
   let hasVerifier = 1;
 }
 
@@ -86,6 +86,7 @@ def RShard_PositionsOp : RShard_Op<"positions", [Pure]> {
   let arguments = (ins Index:$self);
   let results = (outs RShard_Ids:$result);
   let assemblyFormat = "$self attr-dict `:` type($result)";
+  let hasVerifier = 1;
 }
 
 def RShard_WantedOp : RShard_Op<"wanted", [Pure, AllTypesMatch<["rows", "result"]>]> {
@@ -98,6 +99,7 @@ def RShard_WantedOp : RShard_Op<"wanted", [Pure, AllTypesMatch<["rows", "result"
   let arguments = (ins RShard_Rows:$rows);
   let results = (outs RShard_Rows:$result);
   let assemblyFormat = "$rows attr-dict `:` type($rows)";
+  let hasVerifier = 1;
 }
 
 def RShard_SendOp : RShard_Op<"send", [DeclareOpInterfaceMethods<SymbolUserOpInterface>]> {
@@ -163,7 +165,7 @@ def RShard_PartialAttentionOp : RShard_Op<"partial_attention", [Pure, AllTypesMa
   }];
   let arguments = (ins RShard_Heads:$query, RShard_Ids:$queryPositions, RShard_Heads:$key, RShard_Heads:$value,
                        RShard_Ids:$keyPositions, RShard_MaskAttr:$mask, F64Attr:$scale);
-  let results = (outs RShard_Heads:$output, TensorRankOf<[F32], [2]>:$lse);
+  let results = (outs RShard_Heads:$output, RShard_Lse:$lse);
   let assemblyFormat = [{
     $query `at` $queryPositions `,` $key `,` $value `at` $keyPositions `mask` $mask `scale` $scale attr-dict
     `:` type($query) `,` type($queryPositions) `,` type($key) `,` type($keyPositions) `->` type($lse)
@@ -182,7 +184,7 @@ def RShard_MergeOp : RShard_Op<"merge", [Pure, AllTypesMatch<["output", "result"
     %m = rshard.merge %o, %lse by %begin, %source : tensor<?x4x16xf32>, tensor<?x4xf32>, tensor<?xi32>
     ```
   }];
-  let arguments = (ins RShard_Heads:$output, TensorRankOf<[F32], [2]>:$lse, RShard_Ids:$begin, RShard_Ids:$source);
+  let arguments = (ins RShard_Heads:$output, RShard_Lse:$lse, RShard_Ids:$begin, RShard_Ids:$source);
   let results = (outs RShard_Heads:$result);
   let assemblyFormat = "$output `,` $lse `by` $begin `,` $source attr-dict `:` type($output) `,` type($lse) `,` type($begin)";
   let hasVerifier = 1;
@@ -200,6 +202,23 @@ def RShard_FrameType : TypeDef<RShard_Dialect, "Frame"> {
   }];
 }
 
+/// Rows in memory, [rows, width]: a buffer or a part of one.
+class RShard_BufferRows<list<Type> elements, string what>
+    : ConfinedType<MemRefRankOf<elements, [2]>,
+                   [CPred<"::rshard::hasTokenRows(::llvm::cast<::mlir::ShapedType>($_self))">],
+                   what # " memref of two dimensions whose first, and no other, is dynamic">;
+def RShard_AnyRows : RShard_BufferRows<[F32, I32, I8], "f32, i32 or i8">;
+def RShard_FloatRows : RShard_BufferRows<[F32], "f32">;
+/// A table or a part of one.
+def RShard_Indices : ConfinedType<MemRefRankOf<[I32], [1]>,
+                                  [CPred<"::llvm::cast<::mlir::MemRefType>($_self).isDynamicDim(0)">],
+                                  "i32 memref of one dynamic dimension">;
+class RShard_Whole<Type part, string what>
+    : ConfinedType<part, [CPred<"::llvm::cast<::mlir::MemRefType>($_self).getLayout().isIdentity()">],
+                   what # " without layout">;
+def RShard_Buffer : RShard_Whole<RShard_AnyRows, RShard_AnyRows.summary>;
+def RShard_Table : RShard_Whole<RShard_Indices, RShard_Indices.summary>;
+
 def RShard_BufferOp : RShard_Op<"buffer", [Symbol]> {
   let summary = "a buffer of the rank's arena";
   let description = [{
@@ -209,7 +228,7 @@ def RShard_BufferOp : RShard_Op<"buffer", [Symbol]> {
     rshard.buffer @query rows "pool_query" : memref<?x64xf32>
     ```
   }];
-  let arguments = (ins SymbolNameAttr:$sym_name, StrAttr:$rows, TypeAttrOf<MemRefRankOf<[F32, I32, I8], [2]>>:$type);
+  let arguments = (ins SymbolNameAttr:$sym_name, StrAttr:$rows, TypeAttrOf<RShard_Buffer>:$type);
   let assemblyFormat = "$sym_name `rows` $rows attr-dict `:` $type";
 }
 
@@ -236,7 +255,7 @@ def RShard_GetBufferOp : RShard_Op<"get_buffer", [Pure, DeclareOpInterfaceMethod
     ```
   }];
   let arguments = (ins RShard_FrameType:$frame, FlatSymbolRefAttr:$buffer);
-  let results = (outs MemRefRankOf<[F32, I32, I8], [2]>:$result);
+  let results = (outs RShard_Buffer:$result);
   let assemblyFormat = "$frame `[` $buffer `]` attr-dict `:` type($result)";
 }
 
@@ -248,7 +267,7 @@ def RShard_GetTableOp : RShard_Op<"get_table", [Pure, DeclareOpInterfaceMethods<
     ```
   }];
   let arguments = (ins RShard_FrameType:$frame, FlatSymbolRefAttr:$table);
-  let results = (outs MemRefRankOf<[I32], [1]>:$result);
+  let results = (outs RShard_Table:$result);
   let assemblyFormat = "$frame `[` $table `]` attr-dict `:` type($result)";
 }
 
@@ -287,9 +306,10 @@ def RShard_GatherOp : RShard_Op<"gather"> {
     rshard.gather %x[%pack] into %send : memref<?x64xf32>, memref<?xi32>, memref<?x64xf32>
     ```
   }];
-  let arguments = (ins Arg<AnyMemRef, "", [MemRead]>:$source, Arg<AnyMemRef, "", [MemRead]>:$index,
-                       Arg<AnyMemRef, "", [MemWrite]>:$target);
+  let arguments = (ins Arg<RShard_AnyRows, "", [MemRead]>:$source, Arg<RShard_Indices, "", [MemRead]>:$index,
+                       Arg<RShard_AnyRows, "", [MemWrite]>:$target);
   let assemblyFormat = "$source `[` $index `]` `into` $target attr-dict `:` type($source) `,` type($index) `,` type($target)";
+  let hasVerifier = 1;
 }
 
 def RShard_AppendRowsOp : RShard_Op<"append_rows"> {
@@ -301,12 +321,13 @@ def RShard_AppendRowsOp : RShard_Op<"append_rows"> {
     rshard.append_rows %key[%source] into %cache[%row] : memref<?x32xf32>, memref<?xi32>, memref<?x32xf32>, memref<?xi32>
     ```
   }];
-  let arguments = (ins Arg<AnyMemRef, "", [MemRead]>:$rows, Arg<AnyMemRef, "", [MemRead]>:$source,
-                       Arg<AnyMemRef, "", [MemWrite]>:$target, Arg<AnyMemRef, "", [MemRead]>:$row);
+  let arguments = (ins Arg<RShard_AnyRows, "", [MemRead]>:$rows, Arg<RShard_Indices, "", [MemRead]>:$source,
+                       Arg<RShard_AnyRows, "", [MemWrite]>:$target, Arg<RShard_Indices, "", [MemRead]>:$row);
   let assemblyFormat = [{
     $rows `[` $source `]` `into` $target `[` $row `]` attr-dict
     `:` type($rows) `,` type($source) `,` type($target) `,` type($row)
   }];
+  let hasVerifier = 1;
 }
 
 def RShard_AttendOp : RShard_Op<"attend"> {
@@ -321,10 +342,10 @@ def RShard_AttendOp : RShard_Op<"attend"> {
       : memref<?x64xf32>, memref<?xi32>, memref<?xi32>, memref<?x32xf32>, memref<?xi32>, memref<?x64xf32>, memref<?x4xf32>
     ```
   }];
-  let arguments = (ins Arg<AnyMemRef, "", [MemRead]>:$query, Arg<AnyMemRef, "", [MemRead]>:$source,
-                       Arg<AnyMemRef, "", [MemRead]>:$queryPositions, Arg<AnyMemRef, "", [MemRead]>:$key,
-                       Arg<AnyMemRef, "", [MemRead]>:$value, Arg<AnyMemRef, "", [MemRead]>:$keyPositions,
-                       Arg<AnyMemRef, "", [MemRead, MemWrite]>:$output, Arg<AnyMemRef, "", [MemRead, MemWrite]>:$lse,
+  let arguments = (ins Arg<RShard_FloatRows, "", [MemRead]>:$query, Arg<RShard_Indices, "", [MemRead]>:$source,
+                       Arg<RShard_Indices, "", [MemRead]>:$queryPositions, Arg<RShard_FloatRows, "", [MemRead]>:$key,
+                       Arg<RShard_FloatRows, "", [MemRead]>:$value, Arg<RShard_Indices, "", [MemRead]>:$keyPositions,
+                       Arg<RShard_FloatRows, "", [MemRead, MemWrite]>:$output, Arg<RShard_FloatRows, "", [MemRead, MemWrite]>:$lse,
                        I1:$first, I64Attr:$heads, RShard_MaskAttr:$mask, F64Attr:$scale);
   let assemblyFormat = [{
     $query `[` $source `]` `at` $queryPositions `,` $key `,` $value `at` $keyPositions `into` $output `,` $lse
@@ -346,14 +367,14 @@ def RShard_LaunchOp : RShard_Op<"launch", [AttrSizedOperandSegments,
 
     ```mlir
     rshard.launch @decoder.enter layer %l of %frame ins(%x, %p) outs(%q, %k, %v)
-      : memref<?x64xf32>, memref<?xi32> -> memref<?x64xf32>, memref<?x32xf32>, memref<?x32xf32>
+      : (memref<?x64xf32>, memref<?xi32>) -> (memref<?x64xf32>, memref<?x32xf32>, memref<?x32xf32>)
     ```
   }];
   let arguments = (ins FlatSymbolRefAttr:$segment, Index:$layer, RShard_FrameType:$frame,
                        Arg<Variadic<AnyMemRef>, "", [MemRead]>:$inputs, Arg<Variadic<AnyMemRef>, "", [MemWrite]>:$outputs);
   let assemblyFormat = [{
     $segment `layer` $layer `of` $frame `ins` `(` $inputs `)` `outs` `(` $outputs `)` attr-dict
-    `:` type($inputs) `->` type($outputs)
+    `:` functional-type($inputs, $outputs)
   }];
 }
 

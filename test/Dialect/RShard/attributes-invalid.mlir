@@ -1,0 +1,54 @@
+// RUN: rshard-opt %s --split-input-file --verify-diagnostics
+
+// expected-error @below {{unknown mask 'diagonal' vs full, causal or window}}
+module attributes {m = #rshard.mask<diagonal>} {}
+
+// -----
+
+// expected-error @below {{window of a mask: 0 vs at least 1}}
+module attributes {m = #rshard.mask<window 0>} {}
+
+// -----
+
+// expected-error @below {{expected integer value}}
+module attributes {m = #rshard.mask<window>} {}
+
+// -----
+
+// expected-error @below {{expected '>'}}
+module attributes {m = #rshard.mask<causal 8>} {}
+
+// -----
+
+// expected-error @below {{positions of a model: 0 vs at least 1}}
+module attributes {rshard.model = #rshard.model<architecture = "a", positions = 0, end = [], hash = "">} {}
+
+// -----
+
+// expected-error @below {{end token of a model: -1 vs at least 0}}
+module attributes {rshard.model = #rshard.model<architecture = "a", positions = 1, end = [-1], hash = "">} {}
+
+// -----
+
+// expected-error @below {{'builtin.module' op attribute 'rshard.model' is 1 : i64 vs #rshard.model}}
+module attributes {rshard.model = 1} {}
+
+// -----
+
+// expected-error @below {{'func.func' op has attribute 'rshard.model': it belongs on a module}}
+func.func private @f() attributes {rshard.model = #rshard.model<architecture = "a", positions = 1, end = [], hash = "">}
+
+// -----
+
+// expected-error @below {{'func.func' op attribute 'rshard.role' is "client" vs #rshard.role}}
+func.func private @f() attributes {rshard.role = "client"}
+
+// -----
+
+// expected-error @below {{'builtin.module' op has attribute 'rshard.role': it belongs on a function}}
+module attributes {rshard.role = #rshard.role<client>} {}
+
+// -----
+
+// expected-error @below {{'builtin.module' op has unknown attribute 'rshard.modle' of the rshard dialect}}
+module attributes {rshard.modle = 1} {}

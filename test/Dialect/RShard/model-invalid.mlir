@@ -1,0 +1,243 @@
+// RUN: rshard-opt %s --split-input-file --verify-diagnostics
+
+func.func @rows(%x: tensor<4x8xf32>) {
+  // expected-error @below {{must be f32 tensor of two or three dimensions whose first dimension, and no other, is dynamic, but got 'tensor<4x8xf32>'}}
+  %y = rshard.add %x, %x : tensor<4x8xf32>
+  return
+}
+
+// -----
+
+func.func @rows(%x: tensor<?x?xf32>) {
+  // expected-error @below {{must be f32 tensor of two or three dimensions whose first dimension, and no other, is dynamic, but got 'tensor<?x?xf32>'}}
+  %y = rshard.add %x, %x : tensor<?x?xf32>
+  return
+}
+
+// -----
+
+func.func @rows(%x: tensor<?x0xf32>) {
+  // expected-error @below {{but got 'tensor<?x0xf32>'}}
+  %y = rshard.add %x, %x : tensor<?x0xf32>
+  return
+}
+
+// -----
+
+func.func @rows(%x: tensor<?x8xf64>) {
+  // expected-error @below {{but got 'tensor<?x8xf64>'}}
+  %y = rshard.activation relu %x : tensor<?x8xf64>
+  return
+}
+
+// -----
+
+func.func @embedding(%ids: tensor<?xi32>, %table: tensor<10x8xf32>) {
+  // expected-error @below {{'rshard.embedding' op width of the result: 4 vs 8}}
+  %y = rshard.embedding %ids of %table : (tensor<?xi32>, tensor<10x8xf32>) -> tensor<?x4xf32>
+  return
+}
+
+// -----
+
+func.func @embedding(%ids: tensor<?xi64>, %table: tensor<10x8xf32>) {
+  // expected-error @below {{operand #0 must be i32 tensor of one dimension whose first dimension, and no other, is dynamic, but got 'tensor<?xi64>'}}
+  %y = rshard.embedding %ids of %table : (tensor<?xi64>, tensor<10x8xf32>) -> tensor<?x8xf32>
+  return
+}
+
+// -----
+
+func.func @embedding(%ids: tensor<?xi32>, %table: tensor<?x8xf32>) {
+  // expected-error @below {{operand #1 must be static matrix of f32, bf16 or f16, but got 'tensor<?x8xf32>'}}
+  %y = rshard.embedding %ids of %table : (tensor<?xi32>, tensor<?x8xf32>) -> tensor<?x8xf32>
+  return
+}
+
+// -----
+
+func.func @add_row(%x: tensor<?x2x8xf32>, %r: tensor<8xf32>) {
+  // expected-error @below {{'rshard.add_row' op size of the row: 8 vs 16}}
+  %y = rshard.add_row %x, %r : tensor<?x2x8xf32>, tensor<8xf32>
+  return
+}
+
+// -----
+
+func.func @norm(%x: tensor<?x2x8xf32>, %s: tensor<16xf32>) {
+  // expected-error @below {{'rshard.norm' op size of the scale: 16 vs 8}}
+  %y = rshard.norm rms %x, %s eps 1.0e-5 : tensor<?x2x8xf32>, tensor<16xf32>
+  return
+}
+
+// -----
+
+func.func @norm(%x: tensor<?x8xf32>, %s: tensor<8xf32>, %b: tensor<4xf32>) {
+  // expected-error @below {{'rshard.norm' op size of the bias: 4 vs 8}}
+  %y = rshard.norm layer %x, %s bias %b eps 1.0e-5 : tensor<?x8xf32>, tensor<8xf32>, tensor<4xf32>
+  return
+}
+
+// -----
+
+func.func @norm(%x: tensor<?x8xf32>, %s: tensor<8xf32>) {
+  // expected-error @below {{'rshard.norm' op eps 0.000000e+00 vs a finite number of more than 0}}
+  %y = rshard.norm rms %x, %s eps 0.0 : tensor<?x8xf32>, tensor<8xf32>
+  return
+}
+
+// -----
+
+func.func @norm(%x: tensor<?x8xf32>, %s: tensor<8xf32>) {
+  // expected-error @below {{'batch' vs one of rms, layer}}
+  %y = rshard.norm batch %x, %s eps 1.0 : tensor<?x8xf32>, tensor<8xf32>
+  return
+}
+
+// -----
+
+func.func @linear(%x: tensor<?x8xf32>, %w: tensor<4x16xf32>) {
+  // expected-error @below {{'rshard.linear' op columns of the weight: 16 vs 8}}
+  %y = rshard.linear %x, %w : (tensor<?x8xf32>, tensor<4x16xf32>) -> tensor<?x4xf32>
+  return
+}
+
+// -----
+
+func.func @linear(%x: tensor<?x8xf32>, %w: tensor<4x8xf32>) {
+  // expected-error @below {{'rshard.linear' op rows of the weight: 4 vs 8}}
+  %y = rshard.linear %x, %w : (tensor<?x8xf32>, tensor<4x8xf32>) -> tensor<?x2x4xf32>
+  return
+}
+
+// -----
+
+func.func @linear(%x: tensor<?x8xf32>, %w: tensor<4x8xf32>, %b: tensor<8xf32>) {
+  // expected-error @below {{'rshard.linear' op size of the bias: 8 vs 4}}
+  %y = rshard.linear %x, %w bias %b : (tensor<?x8xf32>, tensor<4x8xf32>, tensor<8xf32>) -> tensor<?x4xf32>
+  return
+}
+
+// -----
+
+func.func @rope(%x: tensor<?x2x8xf32>, %p: tensor<?xi32>) {
+  // expected-error @below {{'rshard.rope' op refers to @r: no rshard.rotary of this name}}
+  %y = rshard.rope %x at %p by @r : tensor<?x2x8xf32>, tensor<?xi32>
+  return
+}
+
+// -----
+
+// expected-note @below {{two for each of the 2 frequencies declared here}}
+rshard.rotary @r [1.0, 0.5] scale 1.0
+func.func @rope(%x: tensor<?x2x8xf32>, %p: tensor<?xi32>) {
+  // expected-error @below {{'rshard.rope' op head size: 8 vs 4}}
+  %y = rshard.rope %x at %p by @r : tensor<?x2x8xf32>, tensor<?xi32>
+  return
+}
+
+// -----
+
+func.func @activation(%x: tensor<?x8xf32>) {
+  // expected-error @below {{'swish' vs one of silu, gelu, gelu_tanh, relu}}
+  %y = rshard.activation swish %x : tensor<?x8xf32>
+  return
+}
+
+// -----
+
+func.func @attention(%q: tensor<?x4x16xf32>, %k: tensor<?x2x8xf32>) {
+  // expected-error @below {{'rshard.attention' op head size of the keys: 8 vs 16}}
+  %o = rshard.attention %q, %k, %k mask <full> scale 0.25 : tensor<?x4x16xf32>, tensor<?x2x8xf32>
+  return
+}
+
+// -----
+
+func.func @attention(%q: tensor<?x4x16xf32>, %k: tensor<?x3x16xf32>) {
+  // expected-error @below {{'rshard.attention' op query heads: 4 vs a multiple of the 3 key heads}}
+  %o = rshard.attention %q, %k, %k mask <full> scale 0.25 : tensor<?x4x16xf32>, tensor<?x3x16xf32>
+  return
+}
+
+// -----
+
+func.func @attention(%q: tensor<?x4x16xf32>, %k: tensor<?x2x16xf32>) {
+  // expected-error @below {{'rshard.attention' op scale -1.000000e+00 vs a finite number of more than 0}}
+  %o = rshard.attention %q, %k, %k mask <full> scale -1.0 : tensor<?x4x16xf32>, tensor<?x2x16xf32>
+  return
+}
+
+// -----
+
+func.func @attention(%q: tensor<?x4x16xf32>, %k: tensor<?x2x16xf32>) {
+  // expected-error @below {{'rshard.attention' op refers to @g: no rshard.grid of this name}}
+  %o = rshard.attention %q, %k, %k mask <full> scale 1.0 on @g : tensor<?x4x16xf32>, tensor<?x2x16xf32>
+  return
+}
+
+// -----
+
+func.func @layers(%x: tensor<?x8xf32>, %p: tensor<?xi32>) {
+  // expected-error @below {{'rshard.layers' op layer functions: 0 vs at least 1}}
+  %y = "rshard.layers"(%x, %p) {kinds = [], order = array<i32: 0>} : (tensor<?x8xf32>, tensor<?xi32>) -> tensor<?x8xf32>
+  return
+}
+
+// -----
+
+func.func @layers(%x: tensor<?x8xf32>, %p: tensor<?xi32>) {
+  // expected-error @below {{'rshard.layers' op layers: 0 vs at least 1}}
+  %y = "rshard.layers"(%x, %p) {kinds = [@a], order = array<i32>} : (tensor<?x8xf32>, tensor<?xi32>) -> tensor<?x8xf32>
+  return
+}
+
+// -----
+
+func.func @layers(%x: tensor<?x8xf32>, %p: tensor<?xi32>) {
+  // expected-error @below {{'rshard.layers' op layer 1 is of kind 2 vs less than 1}}
+  %y = rshard.layers [@a] [0, 2] (%x, %p) : tensor<?x8xf32>, tensor<?xi32>
+  return
+}
+
+// -----
+
+func.func @layers(%x: tensor<?x8xf32>, %p: tensor<?xi32>) {
+  // expected-error @below {{'rshard.layers' op refers to @a: no function of this name}}
+  %y = rshard.layers [@a] [0] (%x, %p) : tensor<?x8xf32>, tensor<?xi32>
+  return
+}
+
+// -----
+
+// expected-note @below {{defined here}}
+func.func private @a(%l: index, %x: tensor<?x8xf32>) -> tensor<?x8xf32> {
+  return %x : tensor<?x8xf32>
+}
+func.func @layers(%x: tensor<?x8xf32>, %p: tensor<?xi32>) {
+  // expected-error @below {{'rshard.layers' op layer @a has type '(index, tensor<?x8xf32>) -> tensor<?x8xf32>' vs '(index, tensor<?x8xf32>, tensor<?xi32>) -> tensor<?x8xf32>'}}
+  %y = rshard.layers [@a] [0] (%x, %p) : tensor<?x8xf32>, tensor<?xi32>
+  return
+}
+
+// -----
+
+// expected-note @below {{defined here}}
+func.func private @a(%l: index, %x: tensor<?x8xf32>, %p: tensor<?xi32>) -> tensor<?x8xf32> {
+  return %x : tensor<?x8xf32>
+}
+func.func @layers(%x: tensor<?x8xf32>, %p: tensor<?xi32>) {
+  // expected-error @below {{'rshard.layers' op layer @a holds 0 token-mixing ops vs 1}}
+  %y = rshard.layers [@a] [0] (%x, %p) : tensor<?x8xf32>, tensor<?xi32>
+  return
+}
+
+// -----
+
+// expected-note @below {{defined here}}
+func.func private @a(%l: index, %x: tensor<?x1x8xf32>, %p: tensor<?xi32>) -> tensor<?x1x8xf32> {
+  %o = rshard.attention %x, %x, %x mask <full> scale 1.0 : tensor<?x1x8xf32>, tensor<?x1x8xf32>
+  // expected-error @below {{'rshard.layers' op layer @a holds layers itself}}
+  %y = rshard.layers [@a] [0] (%o, %p) : tensor<?x1x8xf32>, tensor<?xi32>
+  return %y : tensor<?x1x8xf32>
+}

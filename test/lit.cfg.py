@@ -1,0 +1,30 @@
+"""The lit suite: compiler tests written as IR, beside the area they test.
+
+RSHARD_ROUNDTRIP=1 makes rshard-opt print every module it has parsed and parse it again, as text and as
+bytecode, before it runs passes.
+"""
+
+import os
+
+import lit.formats
+import lit.util
+
+config.name = "rshard"
+config.test_format = lit.formats.ShTest(execute_external=False)
+config.suffixes = [".mlir", ".test"]
+config.excludes = ["golden", "oracle", "unit", "Inputs"]
+config.test_source_root = os.path.join(config.rshard_source_dir, "test")
+config.test_exec_root = os.path.join(config.rshard_build_dir, "test")
+
+config.environment["PATH"] = os.pathsep.join(
+    [config.rshard_tools_dir, config.llvm_tools_dir, config.environment["PATH"]])
+# A variable of one CHECK-LABEL block must not leak into the next one.
+config.environment["FILECHECK_OPTS"] = "-enable-var-scope"
+
+opt = os.path.join(config.rshard_tools_dir, "rshard-opt")
+if os.environ.get("RSHARD_ROUNDTRIP"):
+    opt += " --verify-roundtrip"
+config.substitutions += [
+    (r"\brshard-opt\b", opt),
+    ("%golden", os.path.join(config.test_source_root, "golden")),
+]
