@@ -9,9 +9,10 @@
 
 namespace rshard::tokenset::test {
 
-/// An int in [low, high].
+/// An int in [low, high], uniform from the first case on.
 inline int64_t draw(int64_t low, int64_t high) {
-  return *rc::gen::noShrink(rc::gen::inRange<int64_t>(low, high + 1));
+  return *rc::gen::resize(rc::kNominalSize,
+                          rc::gen::inRange<int64_t>(low, high + 1));
 }
 
 /// The runs of the positions p of [0, length) with member(p).
