@@ -38,6 +38,8 @@ namespace rshard {
 /// Names of discardable attributes.
 constexpr llvm::StringLiteral modelAttrName = "rshard.model";
 constexpr llvm::StringLiteral roleAttrName = "rshard.role";
+/// On a module from the partitioned phase on: per layer, the class of routes that it uses (@query0, @query1, ...).
+constexpr llvm::StringLiteral layerClassesAttrName = "rshard.layer_classes";
 
 /// The number of elements of one row: the product of all dimensions but the
 /// first. The type must be a ranked shape whose dimensions but the first are

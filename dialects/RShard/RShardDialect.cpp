@@ -71,6 +71,16 @@ LogicalResult RShardDialect::verifyOperationAttribute(Operation *op,
              << " vs #rshard.role";
     return success();
   }
+  if (attr.getName() == layerClassesAttrName) {
+    if (!isa<ModuleOp>(op))
+      return op->emitOpError("has attribute '")
+             << layerClassesAttrName << "': it belongs on a module";
+    if (!isa<DenseI32ArrayAttr>(attr.getValue()))
+      return op->emitOpError("attribute '")
+             << layerClassesAttrName << "' is " << attr.getValue()
+             << " vs array<i32>";
+    return success();
+  }
   return op->emitOpError("has unknown attribute '")
          << attr.getName().getValue() << "' of the rshard dialect";
 }

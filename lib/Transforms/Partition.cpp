@@ -439,6 +439,10 @@ LogicalResult Partitioner::run() {
   emitClient();
   emitComp();
   emitAttn();
+  SmallVector<int32_t> layerClasses =
+      llvm::map_to_vector(order, [&](int32_t kind) { return classOf[kind]; });
+  module->setAttr(layerClassesAttrName,
+                  builder.getDenseI32ArrayAttr(layerClasses));
   // The model is now in the programs.
   main.erase();
   for (const LayerParts &parts : kinds) {

@@ -178,7 +178,7 @@ Value Scheduler::poolOf(StringRef name, int64_t width) {
                        .Cases({"partial.o", "partial.lse"}, "pool_partial")
                        .Case("leave", "pool_leave")
                        .Default("");
-  return frame->buffer(name, width, rows);
+  return frame->buffer("pool." + name, width, rows);
 }
 
 void Scheduler::emitExchange(OpBuilder &b, const Twine &name, int32_t exchange,
@@ -243,7 +243,7 @@ Place Scheduler::placeResult(Value result) {
     Operation *user = use.getOwner();
     if (isa<func::ReturnOp>(user))
       return {Place::Prefix, frame->buffer("result", width, "wanted"),
-              frame->size("head.source")};
+              frame->size("wanted.row")};
     if (auto append = dyn_cast<AppendOp>(user); append && onClient)
       return {Place::Prefix,
               frame->buffer(use.getOperandNumber() == 0 ? "client.key"
@@ -571,9 +571,9 @@ LogicalResult Scheduler::walk(Block &block, OpBuilder &b) {
       Value rows = frame->buffer(isResult ? "result" : "client.wanted", hidden,
                                  "wanted");
       GatherOp::create(b, loc, places[wanted.getRows()].storage,
-                       frame->table("head.source"), rows);
+                       frame->table("wanted.row"), rows);
       places[wanted.getResult()] = {Place::Prefix, rows,
-                                    frame->size("head.source")};
+                                    frame->size("wanted.row")};
     } else if (auto append = dyn_cast<AppendOp>(op)) {
       emitClientAppend(append, b);
     } else if (auto partial = dyn_cast<PartialAttentionOp>(op)) {
@@ -649,8 +649,6 @@ LogicalResult Scheduler::run() {
   numTables = frame->getNumTables();
   for (func::FuncOp program : {client, comp, attn})
     program.erase();
-  for (RouteOp route : llvm::make_early_inc_range(module.getOps<RouteOp>()))
-    route.erase();
   return success();
 }
 

@@ -1,0 +1,53 @@
+// RUN: rshard-opt %s --split-input-file --verify-diagnostics --rshard-partition
+
+// expected-error @below {{holds no rshard.placement vs a module of the planned phase}}
+module {}
+
+// -----
+
+// An op that says nothing about its tokens.
+rshard.sharding @R ["period 1: [0,1)"]
+rshard.grid @grid queries(@R) keys(@R)
+rshard.placement @placement rows(@R) grid(@grid) client_layers(0, 0) ranks [0, 0, 0]
+rshard.weight @w "layers.{}.w" layers [0, 1) : tensor<8x8xf32>
+rshard.weight @e "e" : tensor<16x8xf32>
+func.func private @layer(%layer: index, %x: tensor<?x8xf32>, %positions: tensor<?xi32>) -> tensor<?x8xf32> {
+  %w = rshard.parameter @w[%layer] : tensor<8x8xf32>
+  %q = rshard.linear %x, %w : (tensor<?x8xf32>, tensor<8x8xf32>) -> tensor<?x2x4xf32>
+  %o = rshard.attention %q, %q, %q mask <causal> scale 0.5 on @grid : tensor<?x2x4xf32>, tensor<?x2x4xf32>
+  %y = rshard.linear %o, %w : (tensor<?x2x4xf32>, tensor<8x8xf32>) -> tensor<?x8xf32>
+  // expected-error @below {{'arith.addf' op has no rule for its tokens: it cannot be sharded}}
+  %z = arith.addf %x, %y : tensor<?x8xf32>
+  return %z : tensor<?x8xf32>
+}
+func.func @main(%tokens: tensor<?xi32>, %positions: tensor<?xi32>) -> tensor<?x8xf32> {
+  %e = rshard.parameter @e : tensor<16x8xf32>
+  %x = rshard.embedding %tokens of %e : (tensor<?xi32>, tensor<16x8xf32>) -> tensor<?x8xf32>
+  %y = rshard.layers [@layer] [0] (%x, %positions) : tensor<?x8xf32>, tensor<?xi32>
+  return %y : tensor<?x8xf32>
+}
+
+// -----
+
+// Behind the layers only rows come back to the client.
+rshard.sharding @R ["period 1: [0,1)"]
+rshard.grid @grid queries(@R) keys(@R)
+rshard.placement @placement rows(@R) grid(@grid) client_layers(0, 0) ranks [0, 0, 0]
+rshard.weight @w "layers.{}.w" layers [0, 1) : tensor<8x8xf32>
+rshard.weight @e "e" : tensor<16x8xf32>
+func.func private @layer(%layer: index, %x: tensor<?x8xf32>, %positions: tensor<?xi32>) -> tensor<?x8xf32> {
+  %w = rshard.parameter @w[%layer] : tensor<8x8xf32>
+  %q = rshard.linear %x, %w : (tensor<?x8xf32>, tensor<8x8xf32>) -> tensor<?x2x4xf32>
+  %o = rshard.attention %q, %q, %q mask <causal> scale 0.5 on @grid : tensor<?x2x4xf32>, tensor<?x2x4xf32>
+  %y = rshard.linear %o, %w : (tensor<?x2x4xf32>, tensor<8x8xf32>) -> tensor<?x8xf32>
+  return %y : tensor<?x8xf32>
+}
+func.func @main(%tokens: tensor<?xi32>, %positions: tensor<?xi32>) -> tensor<?x8xf32> {
+  %e = rshard.parameter @e : tensor<16x8xf32>
+  %x = rshard.embedding %tokens of %e : (tensor<?xi32>, tensor<16x8xf32>) -> tensor<?x8xf32>
+  %y = rshard.layers [@layer] [0] (%x, %positions) : tensor<?x8xf32>, tensor<?xi32>
+  // expected-error @below {{behind the layers depends on tokens or positions}}
+  %f = rshard.embedding %positions of %e : (tensor<?xi32>, tensor<16x8xf32>) -> tensor<?x8xf32>
+  %z = rshard.add %y, %f : tensor<?x8xf32>
+  return %z : tensor<?x8xf32>
+}
