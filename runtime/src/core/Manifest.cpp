@@ -390,7 +390,7 @@ std::vector<ExchangeSpec> standardExchanges(const ModelInfo &model) {
   std::vector<ExchangeSpec> list;
   list.push_back({"enter",
                   "enter.transfer",
-                  {{"hidden", model.hidden, "enter.pack", "client.position"}}});
+                  {{"enter", model.hidden, "enter.pack", "client.position"}}});
   for (size_t c = 0; c != model.masks.size(); ++c) {
     std::string index = std::to_string(c), up = "up" + index,
                 down = "down" + index;
@@ -399,16 +399,16 @@ std::vector<ExchangeSpec> standardExchanges(const ModelInfo &model) {
                     {{"query", queryWidth, up + ".query_pack", "comp.position"},
                      {"key", keyWidth, up + ".key_pack", "comp.position"},
                      {"value", keyWidth, up + ".key_pack", "comp.position"}}});
-    list.push_back(
-        {down,
-         down + ".transfer",
-         {{"o", queryWidth, down + ".pack", "query" + index + ".position"},
-          {"lse", model.heads, down + ".pack",
-           "query" + index + ".position"}}});
+    list.push_back({down,
+                    down + ".transfer",
+                    {{"partial.o", queryWidth, down + ".pack",
+                      "query" + index + ".position"},
+                     {"partial.lse", model.heads, down + ".pack",
+                      "query" + index + ".position"}}});
   }
   list.push_back({"leave",
                   "leave.transfer",
-                  {{"hidden", model.hidden, "leave.pack", "comp.position"}}});
+                  {{"leave", model.hidden, "leave.pack", "comp.position"}}});
   return list;
 }
 

@@ -83,6 +83,8 @@ struct LocalTransport::State {
   std::string error;
   void (*program)(void *, int32_t) = nullptr;
   void *context = nullptr;
+  void (*hook)(void *, int32_t, int32_t) = nullptr;
+  void *hookContext = nullptr;
 
   int32_t size() const { return static_cast<int32_t>(ranks.size()); }
   Channel &channel(int32_t source, int32_t destination) {
@@ -208,6 +210,8 @@ bool LocalTransport::State::enter(Rank &rank, int32_t exchange, int32_t layer) {
   rank.exchange = exchange;
   rank.layer = layer;
   rank.nextSend = rank.nextReceive = rank.used = 0;
+  if (hook)
+    hook(hookContext, rank.number, exchange);
   return true;
 }
 
@@ -490,6 +494,11 @@ std::vector<EdgeCount> LocalTransport::counts() const {
   return out;
 }
 
+void LocalTransport::setHook(void (*hook)(void *, int32_t, int32_t),
+                             void *ctx) {
+  state->hook = hook;
+  state->hookContext = ctx;
+}
 void LocalTransport::resetCounts() {
   std::fill(state->traffic.begin(), state->traffic.end(), Traffic());
 }

@@ -44,6 +44,11 @@ public:
   /// What goes into rshard_frame::comm.
   void *communicator(int32_t rank);
 
+  /// Calls hook(ctx, rank, exchange) before the messages of every exchange of a
+  /// rank; null: none.
+  void setHook(void (*hook)(void *ctx, int32_t rank, int32_t exchange),
+               void *ctx);
+
   /// Runs program(ctx, rank) for every rank. On an error (a message that does
   /// not match, or no rank can go on) all programs are abandoned where they are
   /// and the error names ranks, exchange, layer.

@@ -98,7 +98,7 @@ struct RopeSpec {
 
 /// One tensor of an exchange. A transfer table's entry names it by its index.
 struct ExchangeTensor {
-  std::string name;
+  std::string name;  ///< of the pool that holds own rows, then received ones
   int64_t width = 0; ///< elements per row
   std::string pack;  ///< the sender's table of own rows, in staging order
   std::string
@@ -122,7 +122,7 @@ struct ModelInfo {
   std::vector<int32_t> layerMask;    ///< per layer: its class
   int64_t maxPositions = 0;          ///< the most positions a session may have
   bool bidirectional = false;        ///< one step only, from position 0
-  bool hasHead = true; ///< results are logits; else hidden rows of `client.out`
+  bool hasHead = true;               ///< results are logits; else hidden rows
   std::vector<int32_t> endTokens;
 };
 

@@ -1,0 +1,62 @@
+//===- Weights.h - A model's weights, as files and as kernels want them
+//-----===//
+#ifndef RSHARD_RUNTIME_WEIGHTS_H
+#define RSHARD_RUNTIME_WEIGHTS_H
+
+#include "rshard/runtime/Hash.h"
+#include "rshard/runtime/Manifest.h"
+#include "rshard/runtime/SafeTensors.h"
+
+#include <memory>
+#include <string>
+
+namespace rshard::runtime {
+
+/// What rshard_frame::weights points to. Keeps the mapped files alive.
+class PackedWeights {
+public:
+  ~PackedWeights();
+  /// One pointer per slot, 64-byte aligned where the data was packed; null for
+  /// slots that the manifest does not use.
+  const void *const *slots() const;
+  /// Bytes that packing took, beside the mapped files.
+  uint64_t packedBytes() const;
+
+private:
+  friend class Weights;
+  struct State;
+  explicit PackedWeights(std::unique_ptr<State> state);
+  std::unique_ptr<State> state;
+};
+
+/// A model directory's weights. Copies share everything, and so do the sessions
+/// of a process.
+class Weights {
+public:
+  /// `model`: a model directory with config.json, or anything that
+  /// SafeTensors::open takes; without a config.json beside the weights the
+  /// configuration counts as "{}".
+  static Expected<Weights> open(const std::filesystem::path &model);
+
+  const SafeTensors &tensors() const;
+  /// C10: hash of configuration and tensor table.
+  const std::string &identity() const;
+  /// Hash of the files' bytes; computed on the first call, kept in the user's
+  /// cache.
+  Expected<std::string> content(const Progress &progress = {}) const;
+
+  /// Packs every tensor that the manifest lists, on all threads; the same list
+  /// is packed once. Errors name the tensor, and the shape or type that the
+  /// code was generated for beside the stored one.
+  Expected<std::shared_ptr<const PackedWeights>>
+  pack(const Manifest &manifest, const Progress &progress = {}) const;
+
+  struct State;
+
+private:
+  std::shared_ptr<State> state;
+};
+
+} // namespace rshard::runtime
+
+#endif

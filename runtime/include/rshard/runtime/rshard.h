@@ -1,0 +1,69 @@
+/*===- rshard.h - Running compiled programs from C --------------------------===
+ *
+ * Objects are made by *_open and *_create and released by *_free (NULL is
+ * allowed). A function that fails returns NULL or a negative number and, if
+ * `error` is not NULL, stores a message there that the caller releases with
+ * rshard_free_error.
+ *
+ *===----------------------------------------------------------------------===*/
+#ifndef RSHARD_RUNTIME_RSHARD_H
+#define RSHARD_RUNTIME_RSHARD_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct rshard_artifact rshard_artifact;
+typedef struct rshard_weights rshard_weights;
+typedef struct rshard_session rshard_session;
+
+/* A compiled program: checked, not yet mapped for execution. */
+rshard_artifact *rshard_artifact_open(const char *path, char **error);
+void rshard_artifact_free(rshard_artifact *artifact);
+
+/* A model directory's weights. */
+rshard_weights *rshard_weights_open(const char *model_directory, char **error);
+void rshard_weights_free(rshard_weights *weights);
+
+/* 0 stands for the default: capacity of the model, largest step 512. all_rows:
+ * room for the results of every row of a step. A session keeps what it needs:
+ * artifact and weights may be freed before it. */
+typedef struct rshard_session_options {
+  int64_t capacity;
+  int64_t largest_step;
+  int all_rows;
+} rshard_session_options;
+rshard_session *rshard_session_create(const rshard_artifact *artifact,
+                                      const rshard_weights *weights,
+                                      const rshard_session_options *options,
+                                      char **error);
+void rshard_session_free(rshard_session *session);
+
+/* Runs `count` tokens at positions [position, position + count): position equal
+ * to the session's length appends, a smaller one truncates first. all_rows:
+ * results of every row, else of the last one. Sets
+ * `*rows` to [result rows, width] floats that live until the next step, and
+ * returns the number of rows, or -1. */
+int64_t rshard_session_step(rshard_session *session, const int32_t *tokens,
+                            int64_t count, int64_t position, int all_rows,
+                            const float **rows, char **error);
+int64_t rshard_session_length(const rshard_session *session);
+int64_t rshard_session_capacity(const rshard_session *session);
+/* Floats of a result row: the vocabulary, or the hidden size of a model without
+ * a head. */
+int64_t rshard_session_width(const rshard_session *session);
+
+/* Threads of the process's worker pool; 0: as many as the process may run on.
+ */
+void rshard_set_threads(int count);
+
+void rshard_free_error(char *error);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,193 @@
+#include "RankArena.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <sys/mman.h>
+#include <utility>
+
+namespace rshard::runtime {
+using tokenset::IndexList;
+using tokenset::MaskTables;
+using tokenset::RouteBounds;
+using tokenset::RouteTables;
+
+namespace {
+
+int64_t &at(RowCounts &rows, RowClass kind) {
+  return rows[static_cast<size_t>(kind)];
+}
+
+int64_t length(const IndexList &list) {
+  return static_cast<int64_t>(list.size());
+}
+
+/// Rows of a pool: `own`, or as far as the received rows of a tensor reach.
+int64_t poolRows(const IndexList &transfer, int32_t tensor, int64_t own) {
+  int64_t rows = own;
+  for (size_t i = 0; i != tokenset::transferCount(transfer); ++i) {
+    tokenset::Transfer entry = tokenset::transferAt(transfer, i);
+    if (!entry.isSend && entry.tensor == tensor)
+      rows = std::max(rows, int64_t(entry.begin) + entry.count);
+  }
+  return rows;
+}
+
+constexpr uint64_t alignment = 64;
+
+/// Padded; the largest number there is if it does not fit.
+uint64_t bytesOf(const BufferSpec &buffer, const RowCounts &rows) {
+  uint64_t bytes = buffer.rows == RowClass::Workspace ? 1 : 4;
+  if (__builtin_mul_overflow(bytes, static_cast<uint64_t>(buffer.width),
+                             &bytes) ||
+      __builtin_mul_overflow(
+          bytes, static_cast<uint64_t>(rows[static_cast<size_t>(buffer.rows)]),
+          &bytes) ||
+      bytes > UINT64_MAX - alignment)
+    return UINT64_MAX;
+  return (bytes + alignment - 1) / alignment * alignment;
+}
+
+/// Tables of the whole session, caches, what one step uses.
+int lifetime(RowClass rows) {
+  return rows == RowClass::Positions                                ? 0
+         : rows == RowClass::Cache || rows == RowClass::ClientCache ? 1
+                                                                    : 2;
+}
+
+} // namespace
+
+RowCounts largestRows(const Manifest &manifest, const tokenset::Routes &routes,
+                      const RankShape &shape) {
+  const RouteBounds &bounds = routes.bounds();
+  RowCounts rows{};
+  at(rows, RowClass::Client) = bounds.client;
+  at(rows, RowClass::Comp) = bounds.comp;
+  at(rows, RowClass::PoolEnter) = bounds.poolEnter;
+  at(rows, RowClass::PoolQuery) = bounds.poolQuery;
+  at(rows, RowClass::PoolKey) = bounds.poolKey;
+  at(rows, RowClass::PoolPartial) = bounds.poolPartial;
+  at(rows, RowClass::PoolLeave) = bounds.poolLeave;
+  at(rows, RowClass::SendEnter) = bounds.sendEnter;
+  at(rows, RowClass::SendQuery) = bounds.sendQuery;
+  at(rows, RowClass::SendKey) = bounds.sendKey;
+  at(rows, RowClass::SendPartial) = bounds.sendPartial;
+  at(rows, RowClass::SendLeave) = bounds.sendLeave;
+  at(rows, RowClass::Wanted) =
+      shape.allRows ? bounds.client : std::min<int64_t>(1, bounds.client);
+  at(rows, RowClass::Cache) =
+      shape.shardedLayers * static_cast<int64_t>(routes.gridColumns().size()) *
+      bounds.cache;
+  at(rows, RowClass::ClientCache) =
+      bounds.client ? shape.clientLayers * shape.capacity : 0;
+  at(rows, RowClass::Positions) = shape.capacity;
+  int64_t workspace = 0;
+  for (const WorkspaceTerm &term : manifest.workspace) {
+    int64_t bytes = term.bytes;
+    for (auto &[kind, perRow] : term.perRow)
+      bytes += perRow * at(rows, kind);
+    workspace = std::max(workspace, bytes);
+  }
+  at(rows, RowClass::Workspace) = workspace;
+  return rows;
+}
+
+RowCounts stepRows(const tokenset::Routes &routes, int64_t wanted,
+                   const RowCounts &largest) {
+  const RouteTables &tables = routes.tables();
+  RowCounts rows = largest;
+  int64_t client = length(tables.clientPosition),
+          comp = length(tables.compPosition);
+  at(rows, RowClass::Client) = client;
+  at(rows, RowClass::Comp) = comp;
+  at(rows, RowClass::PoolEnter) = poolRows(tables.enterTransfer, 0, client);
+  at(rows, RowClass::PoolLeave) = poolRows(tables.leaveTransfer, 0, comp);
+  at(rows, RowClass::SendEnter) = length(tables.enterPack);
+  at(rows, RowClass::SendLeave) = length(tables.leavePack);
+  at(rows, RowClass::Wanted) = client ? wanted : 0;
+  for (RowClass kind :
+       {RowClass::PoolQuery, RowClass::PoolKey, RowClass::PoolPartial,
+        RowClass::SendQuery, RowClass::SendKey, RowClass::SendPartial})
+    at(rows, kind) = 0;
+  auto raise = [&](RowClass kind, int64_t count) {
+    at(rows, kind) = std::max(at(rows, kind), count);
+  };
+  for (const MaskTables &mask : tables.masks) {
+    raise(RowClass::PoolQuery, poolRows(mask.upTransfer, 0, comp));
+    raise(RowClass::PoolKey, poolRows(mask.upTransfer, 1, comp));
+    raise(RowClass::PoolPartial,
+          poolRows(mask.downTransfer, 0, length(mask.queryPosition)));
+    raise(RowClass::SendQuery, length(mask.upQueryPack));
+    raise(RowClass::SendKey, length(mask.upKeyPack));
+    raise(RowClass::SendPartial, length(mask.downPack));
+  }
+  return rows;
+}
+
+Expected<RankArena> RankArena::create(const Manifest &manifest,
+                                      const RowCounts &largest) {
+  RankArena out;
+  out.list.resize(manifest.buffers.size());
+  std::vector<uint64_t> offsets(manifest.buffers.size());
+  for (int phase = 0; phase != 3; ++phase) {
+    for (size_t i = 0; i != manifest.buffers.size(); ++i) {
+      const BufferSpec &buffer = manifest.buffers[i];
+      if (lifetime(buffer.rows) != phase)
+        continue;
+      offsets[i] = out.size;
+      if (__builtin_add_overflow(out.size, bytesOf(buffer, largest),
+                                 &out.size) ||
+          out.size > uint64_t(1) << 46)
+        return Error{"buffer \"" + buffer.name +
+                     "\" makes the arena larger than memory can be"};
+    }
+    if (phase == 0)
+      out.ropeEnd = out.size;
+    if (phase <= 1)
+      out.cacheEnd = out.size;
+  }
+  // Never empty, so that every buffer has an address.
+  out.size = std::max(out.size, alignment);
+  void *memory = ::mmap(nullptr, out.size, PROT_READ | PROT_WRITE,
+                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (memory == MAP_FAILED) {
+    Error error{"no memory for an arena of " + std::to_string(out.size) +
+                " bytes: " + std::strerror(errno)};
+    out.size = 0;
+    return error;
+  }
+  out.memory = static_cast<std::byte *>(memory);
+  for (size_t i = 0; i != offsets.size(); ++i)
+    out.list[i].data = out.memory + std::min(offsets[i], out.size - alignment);
+  out.setRows(manifest, largest);
+  return out;
+}
+
+void RankArena::setRows(const Manifest &manifest, const RowCounts &rows) {
+  for (size_t i = 0; i != list.size(); ++i)
+    list[i].rows = rows[static_cast<size_t>(manifest.buffers[i].rows)];
+}
+
+void RankArena::poison(bool all) {
+  // Every byte 0xff: NaN as f32, -1 as an index.
+  uint64_t begin = all ? ropeEnd : cacheEnd;
+  std::memset(memory + begin, 0xff, size - begin);
+}
+
+RankArena::RankArena(RankArena &&other) noexcept { *this = std::move(other); }
+
+RankArena &RankArena::operator=(RankArena &&other) noexcept {
+  std::swap(memory, other.memory);
+  std::swap(size, other.size);
+  std::swap(ropeEnd, other.ropeEnd);
+  std::swap(cacheEnd, other.cacheEnd);
+  std::swap(list, other.list);
+  return *this;
+}
+
+RankArena::~RankArena() {
+  if (memory)
+    ::munmap(memory, size);
+}
+
+} // namespace rshard::runtime

@@ -1,0 +1,81 @@
+#include "rshard/runtime/Sampling.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <string>
+
+namespace rshard::runtime {
+
+Expected<Sampler> Sampler::create(const SamplingOptions &options) {
+  if (!(options.temperature >= 0) || !std::isfinite(options.temperature))
+    return Error{"temperature " + std::to_string(options.temperature) +
+                 ", 0 or more is required"};
+  if (!(options.topP > 0 && options.topP <= 1))
+    return Error{"top-p " + std::to_string(options.topP) +
+                 ", more than 0 and at most 1 is required"};
+  return Sampler(options);
+}
+
+/// SplitMix64 (Steele, Lea, Flood 2014), whose stream no library version can
+/// change; [0, 1).
+double Sampler::uniform() {
+  uint64_t z = random += 0x9e3779b97f4a7c15u;
+  z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
+  z = (z ^ z >> 27) * 0x94d049bb133111ebu;
+  z ^= z >> 31;
+  return static_cast<double>(z >> 11) * 0x1p-53;
+}
+
+Expected<int32_t> Sampler::next(std::span<const float> logits) {
+  if (logits.empty())
+    return Error{"no logits to draw from"};
+  size_t best = 0;
+  for (size_t i = 0; i != logits.size(); ++i) {
+    if (std::isnan(logits[i]) ||
+        logits[i] == std::numeric_limits<float>::infinity())
+      return Error{"logit of token " + std::to_string(i) + " is " +
+                   std::to_string(logits[i])};
+    if (logits[i] > logits[best])
+      best = i;
+  }
+  if (std::isinf(logits[best]))
+    return Error{"no logit is finite"};
+  if (options.temperature == 0)
+    return static_cast<int32_t>(best);
+
+  candidates.clear();
+  double total = 0;
+  for (size_t i = 0; i != logits.size(); ++i) {
+    double weight = std::exp((double(logits[i]) - double(logits[best])) /
+                             options.temperature);
+    total += weight;
+    candidates.push_back({weight, static_cast<int32_t>(i)});
+  }
+  if (options.topP < 1) {
+    std::sort(candidates.begin(), candidates.end(),
+              [](const Candidate &a, const Candidate &b) {
+                return a.weight != b.weight ? a.weight > b.weight
+                                            : a.token < b.token;
+              });
+    double kept = 0;
+    size_t count = 0;
+    while (count != candidates.size() && kept < options.topP * total)
+      kept += candidates[count++].weight;
+    candidates.resize(count);
+    total = kept;
+  }
+  double left = uniform() * total;
+  for (const Candidate &candidate : candidates) {
+    left -= candidate.weight;
+    if (left < 0)
+      return candidate.token;
+  }
+  // Rounding left a crumb: the last one that can be drawn.
+  for (size_t i = candidates.size(); i-- != 0;)
+    if (candidates[i].weight > 0)
+      return candidates[i].token;
+  return static_cast<int32_t>(best);
+}
+
+} // namespace rshard::runtime

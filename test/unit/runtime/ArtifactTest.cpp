@@ -1,0 +1,157 @@
+#include "rshard/runtime/Artifact.h"
+#include "TestFiles.h"
+
+#include <gtest/gtest.h>
+#include <span>
+
+namespace rshard::runtime {
+namespace {
+
+class ArtifactTest : public testing::Test {
+protected:
+  ArtifactTest() {
+    manifest.abi = RSHARD_ABI_VERSION;
+    ModelInfo &model = manifest.model;
+    model.vocabulary = model.hidden = model.heads = model.kvHeads = 1;
+    model.headSize = model.layers = model.maxPositions = 1;
+    model.masks = {tokenset::Mask::causal()};
+    model.layerMask = {0};
+    manifest.hashes.model = "identity";
+    manifest.plan = "{}";
+  }
+  std::filesystem::path write() {
+    std::string host = readAll(RSHARD_TEST_STEP);
+    Expected<void> written =
+        writeArtifact(directory / "a.rshard", manifest,
+                      std::as_bytes(std::span(host)), "module {}\n");
+    EXPECT_TRUE(written);
+    return directory / "a.rshard";
+  }
+  std::string errorOf(const std::string &bytes) {
+    Expected<Artifact> artifact =
+        Artifact::open(directory.write("b.rshard", bytes));
+    return artifact ? "" : artifact.error().message;
+  }
+  TestDirectory directory;
+  Manifest manifest;
+};
+
+TEST_F(ArtifactTest, RoundTripsAndRunsCode) {
+  Expected<Artifact> artifact = Artifact::open(write());
+  ASSERT_TRUE(artifact) << artifact.error().message;
+  EXPECT_EQ(artifact->ir(), "module {}\n");
+  EXPECT_EQ(artifact->manifest().hashes.model, "identity");
+  EXPECT_EQ(artifact->hostHash().size(), 64u);
+  Expected<std::shared_ptr<const HostCode>> code =
+      HostCode::load(artifact->host());
+  ASSERT_TRUE(code) << code.error().message;
+  EXPECT_NE((*code)->step(), nullptr);
+  // A second copy of the same code is a library of its own.
+  Expected<std::shared_ptr<const HostCode>> other =
+      HostCode::load(artifact->host());
+  ASSERT_TRUE(other);
+  EXPECT_NE((*code)->step(), (*other)->step());
+}
+
+TEST_F(ArtifactTest, IsTheSameFileEveryTime) {
+  std::string first = readAll(write());
+  EXPECT_EQ(first, readAll(write()));
+  // Nothing half-written stays behind.
+  EXPECT_EQ(
+      std::distance(std::filesystem::directory_iterator(directory.path), {}),
+      1);
+}
+
+TEST_F(ArtifactTest, RefusesEveryDamagedByte) {
+  manifest.buffers.clear();
+  Expected<void> written =
+      writeArtifact(directory / "a.rshard", manifest, {}, "ir");
+  ASSERT_TRUE(written);
+  std::string good = readAll(directory / "a.rshard");
+  EXPECT_EQ(errorOf(good), "");
+  int undetected = 0;
+  for (size_t i = 0; i != good.size(); ++i) {
+    std::string bad = good;
+    bad[i] = static_cast<char>(bad[i] ^ 1);
+    undetected += errorOf(bad).empty();
+  }
+  // Padding between sections means nothing: less than 64 bytes after the table
+  // and after each of the sections.
+  EXPECT_LT(undetected, 4 * 64);
+  for (size_t size = 0; size < good.size(); size += 7)
+    EXPECT_NE(errorOf(good.substr(0, size)), "");
+  EXPECT_NE(errorOf(good + "x"), "");
+}
+
+TEST_F(ArtifactTest, SaysWhatIsWrong) {
+  auto has = [&](const std::string &bytes, const char *text) {
+    std::string error = errorOf(bytes);
+    EXPECT_NE(error.find(text), std::string::npos) << error;
+  };
+  std::string good = readAll(write());
+  has("", "not an rshard artifact");
+  has("\x7f"
+      "ELF and so on",
+      "not an rshard artifact");
+  has(good.substr(0, 20), "cut off");
+  has(good.substr(0, 1000), "1000 bytes, its header says");
+  std::string bad = good;
+  bad[8] = 9;
+  has(bad, "artifact format 9");
+  bad = good;
+  bad[good.size() / 2] = static_cast<char>(bad[good.size() / 2] ^ 4);
+  has(bad, "section host does not have its hash");
+  bad = good;
+  bad[100] = 'x';
+  has(bad, "section table does not have its hash");
+  EXPECT_FALSE(Artifact::open(directory / "none.rshard"));
+}
+
+TEST_F(ArtifactTest, RefusesOtherVersionsAndMachines) {
+  auto error = [&] {
+    Expected<Artifact> artifact = Artifact::open(write());
+    return artifact ? std::string() : artifact.error().message;
+  };
+  manifest.target.features = {"avx2", "avx9000"};
+  EXPECT_NE(error().find("CPU feature avx9000"), std::string::npos) << error();
+  EXPECT_TRUE(Artifact::inspect(write()));
+  manifest.target.features = {"sse2", "cx16"};
+  EXPECT_EQ(error(), "");
+  manifest.target.name = "cuda";
+  EXPECT_NE(error().find("\"cuda\""), std::string::npos);
+  manifest.target.name = "cpu";
+  manifest.abi = 99;
+  EXPECT_NE(error().find("interface 99"), std::string::npos);
+}
+
+TEST_F(ArtifactTest, RefusesAnotherModel) {
+  manifest.hashes.content = "content";
+  Expected<Artifact> artifact = Artifact::open(write());
+  ASSERT_TRUE(artifact);
+  EXPECT_TRUE(artifact->checkModel("identity", "content"));
+  EXPECT_FALSE(artifact->checkModel("another", "content"));
+  EXPECT_FALSE(artifact->checkModel("identity", "other"));
+}
+
+TEST_F(ArtifactTest, RefusesCodeThatIsNone) {
+  Expected<std::shared_ptr<const HostCode>> code =
+      HostCode::load(std::as_bytes(std::span("no library", 10)));
+  ASSERT_FALSE(code);
+  EXPECT_EQ(code.error().message.substr(0, 9), "host code");
+  EXPECT_FALSE(HostCode::load({}));
+}
+
+TEST_F(ArtifactTest, DoesNotWriteWhereItCannot) {
+  EXPECT_FALSE(writeArtifact(directory / "none/a.rshard", manifest, {}, ""));
+}
+
+TEST(CpuFeatures, KnowsWhatIsMissing) {
+  EXPECT_EQ(missingCpuFeature({}), "");
+  std::vector<std::string> features{"sse2", "sse4.2", "cx16", "64bit", "fxsr"};
+  EXPECT_EQ(missingCpuFeature(features), "");
+  features.push_back("nonsense");
+  EXPECT_EQ(missingCpuFeature(features), "nonsense");
+}
+
+} // namespace
+} // namespace rshard::runtime

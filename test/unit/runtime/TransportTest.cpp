@@ -1,0 +1,282 @@
+#include "LocalTransport.h"
+#include "rshard/runtime/ABI.h"
+
+#include <functional>
+#include <gtest/gtest.h>
+
+namespace rshard::runtime {
+namespace {
+
+constexpr int f32 = RSHARD_NCCL_FLOAT32;
+
+/// Runs one function per rank.
+class Ranks {
+public:
+  explicit Ranks(int32_t count, std::vector<ExchangeSpec> exchanges = {})
+      : transport(
+            std::move(*LocalTransport::create(count, std::move(exchanges)))) {}
+
+  Expected<void> run(std::function<void(int32_t)> body) {
+    program = std::move(body);
+    return transport->run(
+        [](void *self, int32_t rank) {
+          static_cast<Ranks *>(self)->program(rank);
+        },
+        this);
+  }
+  std::string errorOf(std::function<void(int32_t)> body) {
+    Expected<void> result = run(std::move(body));
+    return result ? "" : result.error().message;
+  }
+  int send(int32_t rank, const float *data, size_t count, int peer,
+           int type = f32) {
+    return ncclSend(data, count, type, peer, transport->communicator(rank),
+                    nullptr);
+  }
+  int receive(int32_t rank, float *data, size_t count, int peer) {
+    return ncclRecv(data, count, f32, peer, transport->communicator(rank),
+                    nullptr);
+  }
+
+  std::unique_ptr<LocalTransport> transport;
+  std::function<void(int32_t)> program;
+};
+
+#define EXPECT_HAS(message, text)                                              \
+  EXPECT_NE((message).find(text), std::string::npos) << (message)
+
+TEST(Transport, ExchangesInARing) {
+  Ranks ranks(5);
+  std::vector<float> held{0, 1, 2, 3, 4}, got(5, -1);
+  for (int round = 0; round != 3; ++round) {
+    Expected<void> result = ranks.run([&](int32_t r) {
+      ncclGroupStart();
+      ranks.send(r, &held[static_cast<size_t>(r)], 1, (r + 1) % 5);
+      ranks.receive(r, &got[static_cast<size_t>(r)], 1, (r + 4) % 5);
+      ncclGroupEnd();
+    });
+    ASSERT_TRUE(result) << result.error().message;
+    EXPECT_EQ(got, (std::vector<float>{4, 0, 1, 2, 3}));
+  }
+  std::vector<EdgeCount> counts = ranks.transport->counts();
+  ASSERT_EQ(counts.size(), 5u);
+  EXPECT_EQ(counts[1], (EdgeCount{0, 0, 1, 2, 12, 12, 3}));
+  ranks.transport->resetCounts();
+  EXPECT_TRUE(ranks.transport->counts().empty());
+}
+
+TEST(Transport, MatchesInOrderBetweenTwoRanksAndWithOneself) {
+  Ranks ranks(2);
+  float first = 1, second = 2, a = 0, b = 0, own = 3, mine = 0;
+  ASSERT_TRUE(ranks.run([&](int32_t r) {
+    ncclGroupStart();
+    ncclGroupStart(); // groups nest
+    if (r == 0) {
+      ranks.send(r, &first, 1, 1);
+      ranks.send(r, &second, 1, 1);
+      ranks.send(r, &own, 1, 0);
+      ranks.receive(r, &mine, 1, 0);
+    }
+    ncclGroupEnd();
+    if (r == 1) {
+      ranks.receive(r, &a, 1, 0);
+      ranks.receive(r, &b, 1, 0);
+    }
+    ncclGroupEnd();
+  }));
+  EXPECT_EQ(a, 1);
+  EXPECT_EQ(b, 2);
+  EXPECT_EQ(mine, 3);
+}
+
+TEST(Transport, EmptyGroupsDoNotBlock) {
+  Ranks ranks(3);
+  std::vector<int32_t> order;
+  ASSERT_TRUE(ranks.run([&](int32_t r) {
+    for (int i = 0; i != 100; ++i) {
+      ncclGroupStart();
+      ncclGroupEnd();
+    }
+    order.push_back(r);
+  }));
+  EXPECT_EQ(order, (std::vector<int32_t>{0, 1, 2}));
+}
+
+TEST(Transport, RunsRanksInTurn) {
+  Ranks ranks(3);
+  std::vector<int32_t> order;
+  float data[3] = {}, got[3] = {};
+  ASSERT_TRUE(ranks.run([&](int32_t r) {
+    order.push_back(r);
+    ncclGroupStart();
+    ranks.send(r, &data[r], 1, (r + 1) % 3);
+    ranks.receive(r, &got[r], 1, (r + 2) % 3);
+    ncclGroupEnd();
+    order.push_back(r);
+  }));
+  // 0 and 1 wait for 2, which goes on; then they follow in order.
+  EXPECT_EQ(order, (std::vector<int32_t>{0, 1, 2, 2, 0, 1}));
+}
+
+TEST(Transport, NamesBothEndsOfAMismatch) {
+  Ranks ranks(2);
+  float x[4] = {};
+  std::string error = ranks.errorOf([&](int32_t r) {
+    rshard_exchange(nullptr, 3, 7);
+    r == 0 ? ranks.send(r, x, 2, 1) : ranks.receive(r, x, 3, 0);
+  });
+  EXPECT_HAS(error, "rank 0 sends 2 elements (8 bytes) to rank 1 in exchange "
+                    "3, layer 7");
+  EXPECT_HAS(error, "rank 1 receives 3 elements (12 bytes)");
+  error = ranks.errorOf([&](int32_t r) {
+    r == 0 ? ranks.send(r, x, 2, 1, RSHARD_NCCL_INT32)
+           : ranks.receive(r, x, 2, 0);
+  });
+  EXPECT_HAS(error, "rank 1 receives");
+  error = ranks.errorOf([&](int32_t r) {
+    rshard_exchange(nullptr, 0, r);
+    r == 0 ? ranks.send(r, x, 2, 1) : ranks.receive(r, x, 2, 0);
+  });
+  EXPECT_HAS(error, "layer 1");
+}
+
+TEST(Transport, DetectsDeadlocks) {
+  Ranks ranks(3);
+  float x = 0;
+  std::string error = ranks.errorOf([&](int32_t r) {
+    rshard_exchange(nullptr, 1, 2);
+    if (r != 0)
+      ranks.receive(r, &x, 1, 3 - r);
+  });
+  EXPECT_HAS(error, "no rank can go on: rank 1 waits for 1 elements (4 bytes) "
+                    "from rank 2 in exchange 1, layer 2; rank 2 waits");
+  error = ranks.errorOf([&](int32_t r) {
+    if (r == 1)
+      ranks.send(r, &x, 1, 2);
+  });
+  EXPECT_HAS(error, "rank 1 sends 1 elements (4 bytes) to rank 2, which has "
+                    "ended its step");
+  // The transport is as good as new.
+  float y = 4;
+  ASSERT_TRUE(ranks.run([&](int32_t r) {
+    if (r == 1)
+      ranks.send(r, &y, 1, 2);
+    if (r == 2)
+      ranks.receive(r, &x, 1, 1);
+  }));
+  EXPECT_EQ(x, 4);
+}
+
+TEST(Transport, RefusesWrongUse) {
+  Ranks ranks(2);
+  float x = 0;
+  EXPECT_HAS(ranks.errorOf([&](int32_t r) { ranks.send(r, &x, 1, 2); }),
+             "rank 2 of 2");
+  EXPECT_HAS(ranks.errorOf([&](int32_t r) { ranks.send(r, &x, 1, 1, 5); }),
+             "type 5");
+  EXPECT_HAS(ranks.errorOf([&](int32_t r) { ranks.send(1 - r, &x, 1, 1); }),
+             "communicator");
+  EXPECT_HAS(ranks.errorOf([&](int32_t r) { ncclGroupStart(); }),
+             "inside a group");
+  EXPECT_HAS(ranks.errorOf([&](int32_t r) { rshard_exchange(nullptr, -1, 0); }),
+             "exchange -1");
+  // Outside of a step there is nobody to talk to.
+  EXPECT_NE(ncclGroupStart(), 0);
+  EXPECT_NE(ncclGroupEnd(), 0);
+  EXPECT_NE(ranks.send(0, &x, 1, 1), 0);
+  EXPECT_FALSE(LocalTransport::create(0, {}));
+}
+
+/// Two ranks; 0 sends rows 5 and 7 of tensor `a` (width 2) and one row of `b`
+/// (width 1) to 1.
+class RoutedTransport : public testing::Test {
+protected:
+  RoutedTransport()
+      : ranks(2, {{"first", "t", {}},
+                  {"up0", "t", {{"a", 2, "p", "q"}, {"b", 1, "p", "q"}}}}) {
+    for (int32_t r = 0; r != 2; ++r)
+      ranks.transport->setRoutes(
+          r, {{&nothing, {}},
+              {&transfers[r], {{&pack, &positions}, {&pack, &positions}}}});
+    ranks.transport->setReceiveLog(true);
+  }
+
+  void messages(int32_t r) {
+    rshard_exchange(nullptr, 0, 0);
+    rshard_exchange(nullptr, 1, 4);
+    ncclGroupStart();
+    if (r == 0) {
+      ranks.send(r, sent, sentA, 1);
+      if (sendB)
+        ranks.send(r, sent + 4, 1, 1);
+    } else {
+      ranks.receive(r, got, 4, 0);
+      ranks.receive(r, got + 4, 1, 0);
+    }
+    ncclGroupEnd();
+  }
+  auto body() {
+    return [this](int32_t r) { messages(r); };
+  }
+
+  std::vector<int32_t> nothing, pack{1, 2, 0}, positions{3, 5, 7};
+  std::vector<int32_t> transfers[2] = {{0, 1, 1, 0, 2, 1, 1, 1, 2, 1},
+                                       {0, 0, 0, 0, 2, 1, 0, 0, 2, 1}};
+  float sent[5] = {1, 2, 3, 4, 5}, got[5] = {};
+  size_t sentA = 4;
+  bool sendB = true;
+  Ranks ranks;
+};
+
+TEST_F(RoutedTransport, CountsAndLogsByTensor) {
+  ASSERT_TRUE(ranks.run(body()));
+  ASSERT_TRUE(ranks.run(body()));
+  EXPECT_EQ(got[4], 5);
+  EXPECT_EQ(
+      ranks.transport->counts(),
+      (std::vector<EdgeCount>{{1, 0, 0, 1, 32, 32, 2}, {1, 1, 0, 1, 8, 8, 2}}));
+  const std::vector<ReceiveRecord> &log = ranks.transport->receiveLog();
+  ASSERT_EQ(log.size(), 4u);
+  EXPECT_EQ(log[0], (ReceiveRecord{1, 0, 1, 4, 0, {5, 7}}));
+  EXPECT_EQ(log[1], (ReceiveRecord{1, 0, 1, 4, 1, {3}}));
+  ranks.transport->clearReceiveLog();
+  EXPECT_TRUE(ranks.transport->receiveLog().empty());
+}
+
+TEST_F(RoutedTransport, MutesAnEdge) {
+  ranks.transport->setMuted({{1, 0, 1, -1, 1}});
+  ASSERT_TRUE(ranks.run(body()));
+  EXPECT_EQ(got[0], 1);
+  EXPECT_EQ(got[4], 0);
+  EXPECT_EQ(ranks.transport->counts().size(), 2u);
+  ranks.transport->setMuted({{1, 0, 1, 3, -1}}); // another layer
+  ASSERT_TRUE(ranks.run(body()));
+  EXPECT_EQ(got[4], 5);
+}
+
+TEST_F(RoutedTransport, HoldsProgramsToTheRouteTable) {
+  sentA = 2;
+  EXPECT_HAS(ranks.errorOf(body()),
+             "rank 0, exchange up0, layer 4: sends 2 elements with rank 1, but "
+             "its route table says 2 rows of a (4 elements) with rank 1");
+  sentA = 4;
+  sendB = false;
+  EXPECT_HAS(ranks.errorOf(body()), "1 messages, its route table has 2");
+  transfers[1].resize(5);
+  EXPECT_HAS(ranks.errorOf(body()), "more messages than its route table");
+  transfers[0].resize(5);
+  transfers[1] = {0, 0, 0, 0, 2, 1, 0, 0, 2, 1};
+  EXPECT_HAS(ranks.errorOf(body()), "1 rows of b");
+  EXPECT_HAS(ranks.errorOf([&](int32_t r) { ranks.send(r, sent, 4, 1); }),
+             "outside of any exchange");
+  EXPECT_HAS(ranks.errorOf([&](int32_t r) { rshard_exchange(nullptr, 2, 0); }),
+             "exchange 2 of 2");
+  EXPECT_HAS(ranks.errorOf([&](int32_t r) {
+    rshard_exchange(nullptr, 1, 0);
+    rshard_exchange(nullptr, 0, 0);
+  }),
+             "0 messages, its route table has 1");
+}
+
+} // namespace
+} // namespace rshard::runtime
