@@ -50,11 +50,12 @@ Expected<void> validate(const Plan &plan) {
                    ", it must be from 0 to " + std::to_string(nodes - 1)};
     used[rank] = true;
   }
-  for (int32_t rank = 0; rank < plan.rankCount(); ++rank)
+  int32_t rankCount = plan.rankCount();
+  for (int32_t rank = 0; rank < rankCount; ++rank)
     if (!used[rank])
       return Error{"rank " + std::to_string(rank) +
                    " has no node: ranks must be dense from 0 to " +
-                   std::to_string(plan.rankCount() - 1)};
+                   std::to_string(rankCount - 1)};
   if (plan.clientFirst < 0 || plan.clientLast < 0)
     return Error{"client layers " + std::to_string(plan.clientFirst) + "," +
                  std::to_string(plan.clientLast) + " must not be negative"};

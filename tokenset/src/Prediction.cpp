@@ -176,10 +176,8 @@ Expected<Predictor> Predictor::create(const Plan &plan,
                                       const std::vector<Mask> &layerMasks,
                                       int64_t capacity, const RowBytes &bytes) {
   // The same refusals as for routes.
-  if (auto routes =
-          routeBounds(plan, capacity, std::max<int64_t>(capacity, 1), 0);
-      !routes)
-    return routes.error();
+  if (auto bounds = routeBounds(plan, capacity, 1, 0); !bounds)
+    return bounds.error();
   auto state = std::make_unique<State>(plan, capacity, bytes);
   const Topology &topology = state->topology;
   state->hidden.resize(topology.rankCount);

@@ -163,6 +163,20 @@ RC_GTEST_PROP(TokenSet, widens, ()) {
   }
 }
 
+TEST(TokenSet, widensAlmostToEverything) {
+  // One member a period: one position is missing until the width is that of the
+  // whole period.
+  for (int64_t period = 2; period < 9; ++period)
+    for (int64_t before = 0; before <= period - 2; ++before) {
+      auto set = TokenSet::periodic(period, {{1, 2}});
+      auto part = set->widened(before, period - 2 - before);
+      auto full = set->widened(before, period - 1 - before);
+      ASSERT_TRUE(part && full);
+      EXPECT_EQ(part->count(10 * period, 11 * period), period - 1);
+      EXPECT_EQ(full->count(10 * period, 11 * period), period);
+    }
+}
+
 RC_GTEST_PROP(TokenSet, textRoundTrip, ()) {
   TokenSet set = drawSet();
   auto read = TokenSet::parse(set.print());
