@@ -8,6 +8,8 @@
 #include <gtest/gtest.h>
 #include <rapidcheck/gtest.h>
 
+#include <map>
+
 using namespace rshard::tokenset;
 using namespace rshard::tokenset::test;
 
@@ -43,6 +45,40 @@ RC_GTEST_PROP(Verify, acceptsEveryStep, ()) {
     for (Routes &routes : ranks)
       RC_ASSERT(bool(routes.fill(step)));
     RC_ASSERT(verdict(ranks) == "");
+  }
+}
+
+RC_GTEST_PROP(Verify, everyVisiblePairHasOneCell, ()) {
+  // C2 from the tables as a kernel reads them: queries of a cell's grid row
+  // times cached keys of its column.
+  Plan plan = drawPlan();
+  std::vector<Mask> masks = drawMasks();
+  int64_t capacity = draw(1, 30);
+  std::vector<Routes> ranks = allRanks(plan, masks, capacity);
+  for (const Step &step : drawSteps(masks, capacity, capacity)) {
+    for (Routes &routes : ranks)
+      RC_ASSERT(bool(routes.fill(step)));
+    for (size_t c = 0; c < masks.size(); ++c) {
+      std::map<std::pair<Position, Position>, int> cells;
+      for (const Routes &routes : ranks) {
+        const MaskTables &t = routes.tables().masks[c];
+        for (size_t cell = 0; cell < t.cellRow.size(); ++cell) {
+          int32_t row = t.cellRow[cell], column = t.cellColumn[cell];
+          for (int32_t i = t.queryBegin[row]; i < t.queryBegin[row + 1]; ++i)
+            for (int32_t x = 0; x < t.cacheLength[column]; ++x) {
+              Position q = t.queryPosition[i];
+              Position key =
+                  t.cachePosition[column * routes.bounds().cache + x];
+              if (masks[c].visible(q, key))
+                ++cells[{q, key}];
+            }
+        }
+      }
+      Position end = step.position + step.rows;
+      for (Position q = step.position; q < end; ++q)
+        for (Position key = 0; key < end; ++key)
+          RC_ASSERT((cells[{q, key}]) == masks[c].visible(q, key));
+    }
   }
 }
 
