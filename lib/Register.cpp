@@ -3,7 +3,11 @@
 #include "rshard/Register.h"
 #include "NCCL/NCCL.h"
 #include "RShard/RShard.h"
-#include "rshard/Transforms/Passes.h"
+#include "mlir/Conversion/ArithToLLVM/ArithToLLVM.h"
+#include "mlir/Conversion/ControlFlowToLLVM/ControlFlowToLLVM.h"
+#include "mlir/Conversion/FuncToLLVM/ConvertFuncToLLVM.h"
+#include "mlir/Conversion/MemRefToLLVM/MemRefToLLVM.h"
+#include "mlir/Conversion/Passes.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/ControlFlow/IR/ControlFlow.h"
 #include "mlir/Dialect/Func/Extensions/InlinerExtension.h"
@@ -14,6 +18,8 @@
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
 #include "mlir/Transforms/Passes.h"
+#include "rshard/Conversion/Passes.h"
+#include "rshard/Transforms/Passes.h"
 
 using namespace mlir;
 
@@ -23,12 +29,20 @@ void rshard::registerDialects(DialectRegistry &registry) {
                   math::MathDialect, memref::MemRefDialect, scf::SCFDialect,
                   vector::VectorDialect>();
   func::registerInlinerExtension(registry);
+  registerConvertFuncToLLVMInterface(registry);
+  arith::registerConvertArithToLLVMInterface(registry);
+  cf::registerConvertControlFlowToLLVMInterface(registry);
+  registerConvertMemRefToLLVMInterface(registry);
 }
 
 void rshard::registerPasses() {
+  registerRShardConversionPasses();
   registerRShardTransformsPasses();
   registerCanonicalizerPass();
   registerCSEPass();
   registerInlinerPass();
   registerSymbolDCEPass();
+  registerSCFToControlFlowPass();
+  registerConvertToLLVMPass();
+  registerReconcileUnrealizedCastsPass();
 }

@@ -1,0 +1,44 @@
+//===- Passes.td - conversions to upstream dialects ---------*- tablegen -*-===//
+
+#ifndef RSHARD_CONVERSION_PASSES_TD
+#define RSHARD_CONVERSION_PASSES_TD
+
+include "mlir/Pass/PassBase.td"
+
+def ConvertNCCLToLLVM : Pass<"convert-nccl-to-llvm", "::mlir::ModuleOp"> {
+  let summary = "messages become calls of NCCL's C functions";
+  let description = [{
+    Every `nccl.send` and `nccl.recv` becomes a call of ncclSend or ncclRecv with NCCL's own signature (count in
+    elements, datatype as ncclDataType_t, peer as int); a group becomes the calls of ncclGroupStart and ncclGroupEnd around
+    what it held. `!nccl.comm` and `!nccl.stream` are pointers, in the signatures and calls of functions too. Any
+    library with these four symbols serves: NCCL or one of the runtime's transports.
+
+    Groups disappear, so that control flow inside them can be lowered: run it before scf is lowered to branches. The
+    results of the calls are not looked at: a failed communicator fails every later call, and the runtime asks it after
+    the step.
+
+    ```mlir
+    // before
+    func.func @exchange(%rows: memref<?x64xf32>, %peer: index, %comm: !nccl.comm, %stream: !nccl.stream) {
+      nccl.group {
+        nccl.send %rows to %peer on %comm, %stream : memref<?x64xf32>
+      }
+      return
+    }
+    // after
+    func.func @exchange(%rows: memref<?x64xf32>, %peer: index, %comm: !llvm.ptr, %stream: !llvm.ptr) {
+      llvm.call @ncclGroupStart() : () -> i32
+      llvm.call @ncclSend(%data, %count, %float32, %rank, %comm, %stream) : (!llvm.ptr, i64, i32, i32, !llvm.ptr, !llvm.ptr) -> i32
+      llvm.call @ncclGroupEnd() : () -> i32
+      return
+    }
+    ```
+  }];
+  let dependentDialects = ["::mlir::LLVM::LLVMDialect"];
+  let statistics = [
+    Statistic<"numGroups", "groups", "Number of groups converted">,
+    Statistic<"numMessages", "messages", "Number of sends and receives converted">
+  ];
+}
+
+#endif // RSHARD_CONVERSION_PASSES_TD
