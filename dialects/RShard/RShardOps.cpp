@@ -53,6 +53,28 @@ static void printKeyword(OpAsmPrinter &printer, Operation *, AttrT attr) {
   printer << stringifyEnum(attr.getValue());
 }
 
+/// `[1.0, 0.1]`. Upstream prints arrays of doubles with seven digits: angles at
+/// large positions would change with every round trip.
+static ParseResult parseFrequencies(OpAsmParser &parser,
+                                    DenseF64ArrayAttr &frequencies) {
+  SmallVector<double> values;
+  if (parser.parseCommaSeparatedList(AsmParser::Delimiter::Square, [&] {
+        return parser.parseFloat(values.emplace_back());
+      }))
+    return failure();
+  frequencies = parser.getBuilder().getDenseF64ArrayAttr(values);
+  return success();
+}
+
+static void printFrequencies(OpAsmPrinter &printer, Operation *,
+                             DenseF64ArrayAttr frequencies) {
+  printer << "[";
+  llvm::interleaveComma(
+      frequencies.asArrayRef(), printer.getStream(),
+      [&](double value) { printer.printFloat(llvm::APFloat(value)); });
+  printer << "]";
+}
+
 #define GET_OP_CLASSES
 #include "RShard/RShardOps.cpp.inc"
 

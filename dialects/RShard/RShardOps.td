@@ -88,7 +88,7 @@ def RShard_RotaryOp : RShard_Op<"rotary", [Symbol]> {
     ```
   }];
   let arguments = (ins SymbolNameAttr:$sym_name, DenseF64ArrayAttr:$frequencies, F64Attr:$scale);
-  let assemblyFormat = "$sym_name $frequencies `scale` $scale attr-dict";
+  let assemblyFormat = "$sym_name custom<Frequencies>($frequencies) `scale` $scale attr-dict";
   let hasVerifier = 1;
 }
 

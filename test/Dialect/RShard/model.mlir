@@ -12,7 +12,7 @@ module attributes {rshard.model = #rshard.model<architecture = "LlamaForCausalLM
   rshard.weight @norm "layers.{}.norm.weight" layers [0, 3) : tensor<64xf32>
   rshard.weight @bias "layers.{}.bias" layers [0, 3) : tensor<64xf32>
   rshard.weight @head_norm "model.norm.weight" : tensor<64xf32>
-  // CHECK: rshard.rotary @rope [1.000000e+00, 1.000000e-01, 1.000000e-02, 1.000000e-03, 1.000000e-04, 1.000000e-05, 1.000000e-06, 1.000000e-07] scale 1.000000e+00
+  // CHECK: rshard.rotary @rope [1.000000e+00, 1.000000e-01, 1.000000e-02, 1.000000e-03, 1.000000e-04, 1.000000e-05, 9.9999999999999995E-7, 9.9999999999999995E-8] scale 1.000000e+00
   rshard.rotary @rope [1.0, 1.0e-01, 1.0e-02, 1.0e-03, 1.0e-04, 1.0e-05, 1.0e-06, 1.0e-07] scale 1.0
 
   // CHECK-LABEL: func.func private @decoder
