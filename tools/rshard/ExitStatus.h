@@ -1,0 +1,17 @@
+//===- ExitStatus.h - what the shell is told --------------------*- C++ -*-===//
+
+#ifndef RSHARD_TOOLS_RSHARD_EXITSTATUS_H
+#define RSHARD_TOOLS_RSHARD_EXITSTATUS_H
+
+namespace rshard::tool {
+
+enum ExitStatus {
+  Success = 0,
+  BadInput = 1, ///< a model, plan, file or value that cannot be used
+  BadUsage = 2, ///< options that do not exist or do not fit together
+  Internal = 3,
+};
+
+} // namespace rshard::tool
+
+#endif // RSHARD_TOOLS_RSHARD_EXITSTATUS_H

@@ -1,0 +1,36 @@
+//===- ModelOptions.cpp - the options that say which model ----------------===//
+
+#include "ModelOptions.h"
+#include "llvm/Support/raw_ostream.h"
+#include <CLI/CLI.hpp>
+
+using namespace rshard;
+using namespace rshard::tool;
+
+void ModelOptions::add(CLI::App &app) {
+  app.add_option("model", path,
+                 "a Hugging Face directory (config.json, *.safetensors) or "
+                 ".mlir")
+      ->type_name("MODEL")
+      ->required();
+  app.add_option("--config", overrides,
+                 "use VALUE (JSON) for KEY of config.json; may be repeated")
+      ->type_name("KEY=VALUE")
+      ->expected(1)
+      ->take_all()
+      ->check([](const std::string &text) {
+        return parseConfigOverride(text) ? "" : "no KEY=VALUE: " + text;
+      });
+}
+
+mlir::FailureOr<ImportedModel>
+ModelOptions::load(mlir::MLIRContext &context) const {
+  ImportOptions options;
+  for (const std::string &text : overrides)
+    options.overrides.push_back(*parseConfigOverride(text));
+  mlir::FailureOr<ImportedModel> model = loadModel(&context, path, options);
+  if (mlir::succeeded(model))
+    for (const std::string &note : model->notes)
+      llvm::errs() << "note: " << note << "\n";
+  return model;
+}

@@ -1,0 +1,31 @@
+//===- ModelOptions.h - the options that say which model --------*- C++ -*-===//
+
+#ifndef RSHARD_TOOLS_RSHARD_MODELOPTIONS_H
+#define RSHARD_TOOLS_RSHARD_MODELOPTIONS_H
+
+#include "rshard/Import/Import.h"
+
+namespace CLI {
+class App;
+} // namespace CLI
+
+namespace rshard::tool {
+
+/// MODEL and --config.
+class ModelOptions {
+public:
+  void add(CLI::App &app);
+  const std::string &getPath() const { return path; }
+
+  /// Loads the model and says on stderr what was inferred. Errors are
+  /// diagnostics of the context.
+  mlir::FailureOr<ImportedModel> load(mlir::MLIRContext &context) const;
+
+private:
+  std::string path;
+  std::vector<std::string> overrides;
+};
+
+} // namespace rshard::tool
+
+#endif // RSHARD_TOOLS_RSHARD_MODELOPTIONS_H

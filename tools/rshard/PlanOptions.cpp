@@ -1,0 +1,105 @@
+//===- PlanOptions.cpp - the options that say which plan ------------------===//
+
+#include "PlanOptions.h"
+#include "rshard/tokenset/ClusterRule.h"
+#include <CLI/CLI.hpp>
+#include <fstream>
+#include <sstream>
+
+using namespace rshard;
+using namespace rshard::tool;
+
+void PlanOptions::add(CLI::App &app) {
+  const char *group = "Plan";
+  auto *fromFile =
+      app.add_option("--plan", file, "read the plan from this JSON file")
+          ->type_name("FILE")
+          ->group(group);
+  auto number = [&](const char *name, std::optional<int64_t> &value,
+                    const char *help) {
+    app.add_option(name, value, help)
+        ->type_name("N")
+        ->check(CLI::PositiveNumber)
+        ->excludes(fromFile)
+        ->group(group);
+  };
+  number("--comp", comp, "CompNodes [4]");
+  number("--cluster", cluster,
+         "neighbouring tokens that stay together [1; 2 without --comp, "
+         "--period and --group]");
+  number("--period", period,
+         "positions after which the pattern repeats [comp x "
+         "cluster; 7 without the others]");
+  number("--group", this->group,
+         "CompNodes whose clusters are dealt together to the grid [cluster]");
+  app.add_option("--attn", attn,
+                 "grid of AttnNodes, query x key shards [what the rule yields]")
+      ->type_name("QxK")
+      ->excludes(fromFile)
+      ->group(group);
+  app.add_option("--client-layers", clientLayers,
+                 "first and last layers that the client runs [0,0]")
+      ->type_name("L0,L1")
+      ->excludes(fromFile)
+      ->group(group);
+  app.add_option("--ranks", ranks, "ranks that share the nodes [one per node]")
+      ->type_name("N")
+      ->check(CLI::PositiveNumber)
+      ->group(group);
+}
+
+bool PlanOptions::given() const {
+  return comp || cluster || period || group || ranks || !attn.empty() ||
+         !clientLayers.empty() || !file.empty();
+}
+
+tokenset::Expected<tokenset::Plan>
+rshard::tool::readPlanFile(const std::string &path) {
+  std::ifstream in(path);
+  std::ostringstream text;
+  text << in.rdbuf();
+  if (!in)
+    return tokenset::Error{path + ": error: cannot read the plan"};
+  auto plan = tokenset::parsePlan(text.str());
+  if (!plan)
+    return tokenset::Error{path + ": error: " + plan.error().message};
+  return plan;
+}
+
+/// `1,0`: two numbers.
+static bool parseLayers(const std::string &text, int32_t &first,
+                        int32_t &last) {
+  int used = 0;
+  return std::sscanf(text.c_str(), "%9d,%9d%n", &first, &last, &used) == 2 &&
+         used == static_cast<int>(text.size()) && first >= 0 && last >= 0;
+}
+
+tokenset::Expected<tokenset::Plan> PlanOptions::make() const {
+  if (!file.empty()) {
+    auto plan = readPlanFile(file);
+    if (plan && ranks)
+      if (auto placed = tokenset::place(*plan, *ranks); !placed)
+        return tokenset::Error{"error: --ranks: " + placed.error().message};
+    return plan;
+  }
+  tokenset::ClusterRule rule;
+  rule.comp = comp;
+  rule.cluster = cluster;
+  rule.period = period;
+  rule.group = group;
+  rule.ranks = ranks;
+  if (!attn.empty()) {
+    auto shape = tokenset::parseGridShape(attn);
+    if (!shape)
+      return tokenset::Error{"error: --attn: " + shape.error().message};
+    rule.attn = *shape;
+  }
+  if (!clientLayers.empty() &&
+      !parseLayers(clientLayers, rule.clientFirst, rule.clientLast))
+    return tokenset::Error{"error: --client-layers: " + clientLayers +
+                           " vs two numbers, like 1,0"};
+  auto plan = tokenset::makePlan(rule);
+  if (!plan)
+    return tokenset::Error{"error: plan: " + plan.error().message};
+  return plan;
+}

@@ -1,0 +1,38 @@
+//===- PlanOptions.h - the options that say which plan ----------*- C++ -*-===//
+
+#ifndef RSHARD_TOOLS_RSHARD_PLANOPTIONS_H
+#define RSHARD_TOOLS_RSHARD_PLANOPTIONS_H
+
+#include "rshard/tokenset/Plan.h"
+#include <optional>
+#include <string>
+
+namespace CLI {
+class App;
+} // namespace CLI
+
+namespace rshard::tool {
+
+/// --comp, --attn, --cluster, --period, --group, --ranks, --client-layers; or
+/// --plan FILE.
+class PlanOptions {
+public:
+  void add(CLI::App &app);
+
+  /// Whether any of them was given.
+  bool given() const;
+  /// The plan, from the file or by the figure's rule.
+  tokenset::Expected<tokenset::Plan> make() const;
+
+private:
+  std::string file;
+  std::optional<int64_t> comp, cluster, period, group, ranks;
+  std::string attn, clientLayers;
+};
+
+/// Reads a plan from its JSON file.
+tokenset::Expected<tokenset::Plan> readPlanFile(const std::string &path);
+
+} // namespace rshard::tool
+
+#endif // RSHARD_TOOLS_RSHARD_PLANOPTIONS_H
