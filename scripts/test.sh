@@ -1,0 +1,52 @@
+#!/usr/bin/env bash
+# Runs all tests: unit tests (once more under the address and undefined-behaviour sanitizers), lit
+# (once more as a round trip of everything printed), pytest. The last line is the verdict.
+set -uo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+results=build/test-results
+verdict() { # of runners that ended: their JUnit files; of those that did not: one failure each
+  /usr/bin/python3 scripts/verdict.py $results "$@"
+}
+
+if ! scripts/setup.sh; then
+  echo "set-up or build failed"
+  echo "0 passed, 1 failed"
+  exit 1
+fi
+rm -rf $results
+mkdir -p $results
+jobs=$(nproc)
+
+title() { printf '\n== %s\n' "$1"; }
+
+units() { # $1: build folder, $2: name of the result
+  ctest --test-dir "$1" -j "$jobs" --output-on-failure --no-tests=error --output-junit "$PWD/$results/$2.xml"
+}
+
+lit() { # $1: name of the result
+  /usr/lib/llvm-22/bin/lit -sv -j "$jobs" --xunit-xml-output "$results/$1.xml" build/test
+}
+
+title "unit tests"
+units build units
+
+title "unit tests, sanitized"
+export CCACHE_DIR="${CCACHE_DIR:-$PWD/.cache/ccache}" CCACHE_BASEDIR="$PWD" CCACHE_NOHASHDIR=1
+cmake -G Ninja -S . -B build-sanitized -DCMAKE_BUILD_TYPE=RelWithDebInfo -DRSHARD_COMPILER=OFF \
+  -DRSHARD_SANITIZE=address,undefined -DCMAKE_C_COMPILER=clang-22 -DCMAKE_CXX_COMPILER=clang++-22 \
+  -DCMAKE_C_COMPILER_LAUNCHER=ccache -DCMAKE_CXX_COMPILER_LAUNCHER=ccache \
+  -DCMAKE_EXE_LINKER_FLAGS=-fuse-ld=lld-22 >$results/configure-sanitized.log &&
+  ninja -C build-sanitized --quiet -j "$jobs" RShardUnitTests && units build-sanitized units-sanitized
+
+title "lit"
+lit lit
+
+title "lit, as a round trip"
+RSHARD_VERIFY_ROUNDTRIP=1 lit lit-roundtrip
+
+title "pytest"
+OMP_NUM_THREADS=1 .venv/bin/pytest -q --junitxml "$results/pytest.xml"
+
+title "verdict"
+verdict units units-sanitized lit lit-roundtrip pytest
