@@ -84,7 +84,7 @@ if [ ${#missing[@]} != 0 ]; then
   say "installing with apt: ${missing[*]}"
   as_root apt-get update -q >&2
   # apt's own two lines: what it downloads and what it occupies
-  { apt-get install --no-install-recommends --assume-no "${missing[@]}" 2>/dev/null || true; } |
+  { LC_ALL=C apt-get install --no-install-recommends --assume-no "${missing[@]}" 2>/dev/null || true; } |
     sed -n -E 's/^(Need to get|After this operation).*/setup: &/p' >&2
   as_root env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends "${missing[@]}" >&2
 fi

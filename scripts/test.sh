@@ -21,7 +21,8 @@ jobs=$(nproc)
 title() { printf '\n== %s\n' "$1"; }
 
 units() { # $1: build folder, $2: name of the result
-  ctest --test-dir "$1" -j "$jobs" --output-on-failure --no-tests=error --output-junit "$PWD/$results/$2.xml"
+  # ctest knows the lit suites as well: they are counted test by test below
+  ctest --test-dir "$1" -j "$jobs" -E "^lit" --output-on-failure --no-tests=error --output-junit "$PWD/$results/$2.xml"
 }
 
 lit() { # $1: name of the result
@@ -43,7 +44,7 @@ title "lit"
 lit lit
 
 title "lit, as a round trip"
-RSHARD_VERIFY_ROUNDTRIP=1 lit lit-roundtrip
+RSHARD_ROUNDTRIP=1 lit lit-roundtrip
 
 title "pytest"
 OMP_NUM_THREADS=1 .venv/bin/pytest -q --junitxml "$results/pytest.xml"
