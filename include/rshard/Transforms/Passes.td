@@ -15,13 +15,36 @@ def PlanPass : Pass<"rshard-plan", "::mlir::ModuleOp"> {
     from a file.
 
     ```mlir
-    // before
-    %o = rshard.attention %q, %k, %v mask <causal> scale 0.25 : ...
-    // after --rshard-plan="comp=2 cluster=1 period=2"
+    // model.mlir
+    rshard.weight @w "layers.{}.w" layers [0, 3) : tensor<8x8xf32>
+    rshard.weight @e "e" : tensor<16x8xf32>
+    func.func private @layer(%layer: index, %x: tensor<?x8xf32>, %positions: tensor<?xi32>) -> tensor<?x8xf32> {
+      %w = rshard.parameter @w[%layer] : tensor<8x8xf32>
+      %q = rshard.linear %x, %w : (tensor<?x8xf32>, tensor<8x8xf32>) -> tensor<?x2x4xf32>
+      %o = rshard.attention %q, %q, %q mask <causal> scale 0.5 : tensor<?x2x4xf32>, tensor<?x2x4xf32>
+      %y = rshard.linear %o, %w : (tensor<?x2x4xf32>, tensor<8x8xf32>) -> tensor<?x8xf32>
+      %z = rshard.add %x, %y : tensor<?x8xf32>
+      return %z : tensor<?x8xf32>
+    }
+    func.func @main(%tokens: tensor<?xi32>, %positions: tensor<?xi32>) -> tensor<?x8xf32> {
+      %e = rshard.parameter @e : tensor<16x8xf32>
+      %x = rshard.embedding %tokens of %e : (tensor<?xi32>, tensor<16x8xf32>) -> tensor<?x8xf32>
+      %y = rshard.layers [@layer] [0, 0, 0] (%x, %positions) : tensor<?x8xf32>, tensor<?xi32>
+      return %y : tensor<?x8xf32>
+    }
+    ```
+
+    becomes
+
+    ```mlir
+    // rshard-opt model.mlir --rshard-plan="comp=2 cluster=1 period=2"
     rshard.sharding @R ["period 2: [0,1)", "period 2: [1,2)"]
-    ...
+    rshard.sharding @S ["period 2: [0,1)", "period 2: [1,2)"]
+    rshard.sharding @T ["period 2: [0,1)", "period 2: [1,2)"]
+    rshard.grid @grid queries(@S) keys(@T)
     rshard.placement @placement rows(@R) grid(@grid) client_layers(0, 0) ranks [0, 1, 2, 3, 4, 5, 6]
-    %o = rshard.attention %q, %k, %v mask <causal> scale 0.25 on @grid : ...
+    ...
+    %o = rshard.attention %q, %q, %q mask <causal> scale 5.000000e-01 on @grid : ...
     ```
   }];
   let options = [
@@ -49,6 +72,36 @@ def PartitionPass : Pass<"rshard-partition", "::mlir::ModuleOp"> {
     Layers that the client runs itself (`client_layers`) stay unsharded in its program.
 
     An op without a rule for its tokens (TokenOpInterface) is an error that names it.
+
+    With the model of `rshard-plan`:
+
+    ```mlir
+    // rshard-opt model.mlir --rshard-plan="comp=2 cluster=1 period=2" --rshard-partition
+    func.func private @layer.enter(%layer: index, %x: tensor<?x8xf32>, %positions: tensor<?xi32>) -> ... {
+      %w = rshard.parameter @w[%layer] : tensor<8x8xf32>
+      %q = rshard.linear %x, %w : ...
+      return %q, %q, %q : ...
+    }
+    func.func private @layer.layer(...) -> ... {
+      %merged = rshard.merge %o, %lse by %begin, %source : ...
+      %before = rshard.parameter @w[%l] : tensor<8x8xf32>
+      %y = rshard.linear %merged, %before : ...
+      %z = rshard.add %rows, %y : tensor<?x8xf32>
+      ...
+      %after = rshard.parameter @w[%next] : tensor<8x8xf32>
+      %following = rshard.linear %z, %after : ...
+      return %z, %following, %following, %following : ...
+    }
+    ...
+    func.func @comp(%self: index) attributes {rshard.role = #rshard.role<comp>} {
+      ...
+      %x = scf.for ...
+        %partials:4 = rshard.receive @partial0 layer %i : ...
+        %both:4 = func.call @layer.layer(...) : ...
+        ...
+        rshard.send @query0(%both#1) layer %j : ...
+        rshard.send @key0(%both#2, %both#3) layer %j : ...
+    ```
   }];
   let dependentDialects = ["::mlir::arith::ArithDialect", "::mlir::scf::SCFDialect"];
   let statistics = [
@@ -66,6 +119,27 @@ def SchedulePass : Pass<"rshard-schedule", "::mlir::ModuleOp"> {
 
     All exchanges are totally ordered: enter; per layer keys and queries up, partials down; leave. Between two exchanges
     the driver runs the segments of its nodes in node order. A rank whose tables are empty runs through without waiting.
+
+    With the model of `rshard-plan`:
+
+    ```mlir
+    // rshard-opt model.mlir --rshard-plan="comp=2 cluster=1 period=2" --rshard-partition --rshard-schedule
+    rshard.buffer @comp.x rows "comp" : memref<?x8xf32>
+    ...
+    func.func @step(%frame: !rshard.frame) {
+      ...
+      rshard.launch @client.embed layer %c0 of %frame ins(%tokens, %positions) outs(%x) : ...
+      ...
+      rshard.exchange %frame, 0 layer %l
+      rshard.gather %pool[%pack] into %staging : memref<?x8xf32>, memref<?xi32>, memref<?x8xf32>
+      ...
+      nccl.group {
+        ...
+        nccl.recv %received from %peer on %comm, %stream : memref<?x8xf32, strided<[8, 1], offset: ?>>
+        ...
+        nccl.send %sent to %peer on %comm, %stream : memref<?x8xf32, strided<[8, 1], offset: ?>>
+      }
+    ```
   }];
   let dependentDialects = ["::mlir::arith::ArithDialect", "::mlir::scf::SCFDialect", "::mlir::memref::MemRefDialect",
                            "::nccl::NCCLDialect"];
