@@ -17,6 +17,7 @@ if [ "${1:-}" = --check ]; then
   trap 'rm -rf "$out"' EXIT
 fi
 mkdir -p "$out"
+rm -f "$out"/*.md
 
 generate() { # $1: page, $2: title or empty, rest: arguments of mlir-tblgen
   local page=$out/$1 title=$2
