@@ -87,8 +87,7 @@ int64_t rshard_session_capacity(const rshard_session *session) {
   return session->session.capacity();
 }
 int64_t rshard_session_width(const rshard_session *session) {
-  const ModelInfo &model = session->session.manifest().model;
-  return model.hasHead ? model.vocabulary : model.hidden;
+  return session->session.resultWidth();
 }
 
 void rshard_set_threads(int count) { setThreads(count); }

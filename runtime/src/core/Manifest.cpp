@@ -121,9 +121,6 @@ void readBuffer(const json &item, std::string path, std::string &error,
   readName(fields, "type", elementTypes, out.type);
   readPositive(fields, "width", out.width);
   readName(fields, "rows", rowClasses, out.rows);
-  if (out.rows == RowClass::Workspace && out.width != 1)
-    fields.fail("width",
-                "is " + std::to_string(out.width) + ", a workspace has 1");
   fields.finish();
 }
 
@@ -166,7 +163,11 @@ void readWeight(const json &item, std::string path, std::string &error,
   if (out.layers.has_value() != (out.tensor.find("{}") != std::string::npos))
     fields.fail("tensor", "is \"" + out.tensor +
                               "\": \"{}\" and a range of layers go together");
-  size_t rank = out.pack == "vector" ? 1 : 2;
+  // A vector may be one row of a matrix.
+  bool oneRow = out.pack == "vector" && out.sliceRows &&
+                out.sliceRows->second - out.sliceRows->first == 1;
+  size_t rank =
+      out.pack == "vector" && !(oneRow && out.shape.size() == 2) ? 1 : 2;
   if (out.shape.size() != rank)
     fields.fail("shape", "has " + std::to_string(out.shape.size()) +
                              " dimensions, " + out.pack + " needs " +
@@ -249,14 +250,6 @@ std::string Manifest::toJson() const {
                     {"tensors", std::move(tensors)}});
   }
   out["exchanges"] = std::move(list);
-  list = json::array();
-  for (const WorkspaceTerm &term : workspace) {
-    json perRow = json::object();
-    for (auto &[rows, bytes] : term.perRow)
-      perRow[std::string(rowClassName(rows))] = bytes;
-    list.push_back({{"bytes", term.bytes}, {"per_row", std::move(perRow)}});
-  }
-  out["workspace"] = std::move(list);
   return canonicalJson(out);
 }
 
@@ -316,26 +309,6 @@ Expected<Manifest> Manifest::fromJson(std::string_view text) {
       tensor.finish();
     });
     exchange.finish();
-  });
-  fields.each("workspace", [&](const json &item, std::string path) {
-    JsonFields term(item, std::move(path), error);
-    WorkspaceTerm &spec = out.workspace.emplace_back();
-    term.read("bytes", spec.bytes);
-    if (const json *perRow = term.at("per_row")) {
-      JsonFields inner(*perRow, term.pathOf("per_row."), error);
-      for (size_t i = 0; i != rowClasses.size(); ++i)
-        if (std::string key(rowClasses[i]); inner.has(key.c_str()))
-          inner.read(
-              key.c_str(),
-              spec.perRow.emplace_back(static_cast<RowClass>(i), 0).second);
-      inner.finish();
-    }
-    term.finish();
-    for (auto &[rows, bytes] : spec.perRow)
-      if (bytes < 0 || bytes > INT32_MAX || rows == RowClass::Workspace)
-        term.fail("per_row", "is out of range");
-    if (spec.bytes < 0)
-      term.fail("bytes", "is negative");
   });
   fields.finish();
 

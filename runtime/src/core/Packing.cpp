@@ -184,10 +184,12 @@ Expected<PackJob> makePackJob(const WeightSpec &spec, const Tensor &tensor) {
   if (tensor.shape != spec.shape)
     return Error{where + " has shape " + tensor.shapeText() +
                  ", the artifact was compiled for " + text(spec.shape)};
-  size_t rank = layout->kind == PackLayout::Kind::Vector ? 1 : 2;
-  if (tensor.shape.size() != rank)
+  // A vector may be one row of a matrix.
+  bool vector = layout->kind == PackLayout::Kind::Vector;
+  size_t rank = tensor.shape.size();
+  if (rank != 2 && !(vector && rank == 1))
     return Error{where + " has shape " + tensor.shapeText() + ", " + spec.pack +
-                 " needs " + std::to_string(rank) + " dimensions"};
+                 " needs " + (vector ? "1 dimension" : "2 dimensions")};
   PackJob job;
   job.tensor = &tensor;
   job.layout = *layout;
@@ -208,6 +210,9 @@ Expected<PackJob> makePackJob(const WeightSpec &spec, const Tensor &tensor) {
   if (!slice(spec.sliceRows, job.rowBegin, job.rows) ||
       !slice(spec.sliceColumns, job.columnBegin, job.columns))
     return Error{where + ": slice is outside of " + tensor.shapeText()};
+  if (vector && rank == 2 && job.rows != 1)
+    return Error{where + " has shape " + tensor.shapeText() +
+                 ", a vector is one row of it vs " + std::to_string(job.rows)};
   return job;
 }
 

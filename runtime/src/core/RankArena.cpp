@@ -37,7 +37,7 @@ constexpr uint64_t alignment = 64;
 
 /// Padded; the largest number there is if it does not fit.
 uint64_t bytesOf(const BufferSpec &buffer, const RowCounts &rows) {
-  uint64_t bytes = buffer.rows == RowClass::Workspace ? 1 : 4;
+  uint64_t bytes = 4;
   if (__builtin_mul_overflow(bytes, static_cast<uint64_t>(buffer.width),
                              &bytes) ||
       __builtin_mul_overflow(
@@ -81,14 +81,7 @@ RowCounts largestRows(const Manifest &manifest, const tokenset::Routes &routes,
   at(rows, RowClass::ClientCache) =
       bounds.client ? shape.clientLayers * shape.capacity : 0;
   at(rows, RowClass::Positions) = shape.capacity;
-  int64_t workspace = 0;
-  for (const WorkspaceTerm &term : manifest.workspace) {
-    int64_t bytes = term.bytes;
-    for (auto &[kind, perRow] : term.perRow)
-      bytes += perRow * at(rows, kind);
-    workspace = std::max(workspace, bytes);
-  }
-  at(rows, RowClass::Workspace) = workspace;
+  at(rows, RowClass::Workspace) = std::max(bounds.client, bounds.comp);
   return rows;
 }
 
@@ -100,6 +93,7 @@ RowCounts stepRows(const tokenset::Routes &routes, int64_t wanted,
           comp = length(tables.compPosition);
   at(rows, RowClass::Client) = client;
   at(rows, RowClass::Comp) = comp;
+  at(rows, RowClass::Workspace) = std::max(client, comp);
   at(rows, RowClass::PoolEnter) = poolRows(tables.enterTransfer, 0, client);
   at(rows, RowClass::PoolLeave) = poolRows(tables.leaveTransfer, 0, comp);
   at(rows, RowClass::SendEnter) = length(tables.enterPack);

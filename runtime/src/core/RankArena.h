@@ -14,7 +14,7 @@
 namespace rshard::runtime {
 
 constexpr size_t rowClassCount = static_cast<size_t>(RowClass::Workspace) + 1;
-/// Rows by class; bytes for the workspace.
+/// Rows by class.
 using RowCounts = std::array<int64_t, rowClassCount>;
 
 /// What a session's shape means for one rank.

@@ -23,11 +23,11 @@ struct ClientTables {
   IndexList identity; ///< client.identity: 0, 1, ... for the step's rows
   IndexList cached; ///< client.cached: positions that the client's layers hold
                     ///< after the append
-  IndexList head;   ///< head.source: rows whose results the caller wants, among
-                    ///< those that came back
+  IndexList wantedRow; ///< wanted.row: rows whose results the caller wants,
+                       ///< among those that came back
 
   void reserve(int64_t rows, int64_t capacity) {
-    for (IndexList *list : {&token, &identity, &head})
+    for (IndexList *list : {&token, &identity, &wantedRow})
       list->reserve(static_cast<size_t>(rows));
     cached.reserve(static_cast<size_t>(capacity));
   }
@@ -35,7 +35,7 @@ struct ClientTables {
     return name == "client.token"      ? &token
            : name == "client.identity" ? &identity
            : name == "client.cached"   ? &cached
-           : name == "head.source"     ? &head
+           : name == "wanted.row"      ? &wantedRow
                                        : nullptr;
   }
   void fill(std::span<const int32_t> tokens, int64_t position, int64_t returned,
@@ -43,7 +43,7 @@ struct ClientTables {
     token.assign(tokens.begin(), tokens.end());
     count(identity, 0, static_cast<int64_t>(tokens.size()));
     count(cached, 0, position + static_cast<int64_t>(tokens.size()));
-    count(head, returned - wanted, returned);
+    count(wantedRow, returned - wanted, returned);
   }
 
 private:
@@ -112,18 +112,14 @@ struct Session::State {
 };
 
 Expected<void> Session::State::lookUpResult() {
-  resultWidth = manifest.model.hasHead ? manifest.model.vocabulary
-                                       : manifest.model.hidden;
   int64_t at = bufferIndex(manifest, "result");
   if (at < 0)
     return Error{"artifact: no buffer \"result\""};
   const BufferSpec &buffer = manifest.buffers[static_cast<size_t>(at)];
-  if (buffer.type != ElementType::F32 || buffer.rows != RowClass::Wanted ||
-      buffer.width != resultWidth)
-    return Error{"artifact: buffer \"result\" has width " +
-                 std::to_string(buffer.width) + " and rows " +
-                 std::string(rowClassName(buffer.rows)) + ", required are " +
-                 std::to_string(resultWidth) + " and wanted"};
+  if (buffer.type != ElementType::F32 || buffer.rows != RowClass::Wanted)
+    return Error{"artifact: buffer \"result\" has rows " +
+                 std::string(rowClassName(buffer.rows)) + " vs wanted"};
+  resultWidth = buffer.width;
   resultBuffer = static_cast<size_t>(at);
   return {};
 }
@@ -205,7 +201,7 @@ void Session::State::poisonPools(int32_t rank, int32_t exchange) {
   const RankData &data = *ranks[static_cast<size_t>(rank)];
   for (const ExchangeTensor &tensor :
        manifest.exchanges[static_cast<size_t>(exchange)].tensors) {
-    int64_t at = bufferIndex(manifest, tensor.name);
+    int64_t at = bufferIndex(manifest, "pool." + tensor.name);
     if (at < 0)
       continue;
     const BufferSpec &buffer = manifest.buffers[static_cast<size_t>(at)];
@@ -419,6 +415,7 @@ Expected<Rows> Session::step(std::span<const int32_t> tokens, int64_t position,
 }
 
 int64_t Session::length() const { return state->length; }
+int64_t Session::resultWidth() const { return state->resultWidth; }
 int64_t Session::capacity() const { return state->options.capacity; }
 int64_t Session::largestStep() const { return state->options.largestStep; }
 const Manifest &Session::manifest() const { return state->manifest; }

@@ -27,14 +27,13 @@ Manifest sample() {
   m.buffers = {{"scratch", ElementType::I32, 1, RowClass::Client},
                {"rope0", ElementType::F32, 2, RowClass::Positions},
                {"workspace", ElementType::F32, 1, RowClass::Workspace}};
-  m.tables = {"client.position", "head.source"};
+  m.tables = {"client.position", "wanted.row"};
   m.weights = {
       {"q", "l.{}.q", {{0, 3}}, 0, {4, 4}, {{0, 2}}, {}, true, "panel:16:bf16"},
       {"n", "norm", {}, 3, {4}, {}, {}, false, "vector"},
       {"e", "embed", {}, 4, {10, 4}, {}, {}, false, "rows:f32"}};
   m.rope = {{"rope0", {0.1}, 1.5}};
   m.exchanges = standardExchanges(m.model);
-  m.workspace = {{64, {{RowClass::Comp, 128}, {RowClass::Client, 4}}}};
   return m;
 }
 
@@ -58,7 +57,6 @@ TEST(Manifest, RoundTrips) {
   EXPECT_EQ(again->weights[0].sliceRows, m.weights[0].sliceRows);
   EXPECT_EQ(again->weights[1].sliceRows, std::nullopt);
   EXPECT_EQ(again->rope[0].inverseFrequencies, m.rope[0].inverseFrequencies);
-  EXPECT_EQ(again->workspace[0].perRow.size(), 2u);
   EXPECT_EQ(again->weightSlots(), 5);
 }
 
@@ -97,8 +95,7 @@ TEST(Manifest, NamesTheFieldThatIsWrong) {
   has("\"rows\":\"client\"", "\"rows\":\"cellar\"", "buffers[0].rows");
   has("\"type\":\"i32\"", "\"type\":\"i33\"", "buffers[0].type");
   has("scratch", "rope0", "name \"rope0\" twice");
-  has("\"tables\":[\"client.position\"", "\"tables\":[\"head.source\"",
-      "twice");
+  has("\"tables\":[\"client.position\"", "\"tables\":[\"wanted.row\"", "twice");
   has("panel:16:bf16", "panel:0:bf16", "weights[0].pack");
   has("panel:16:bf16", "panel:16:f16", "weights[0].pack");
   has("l.{}.q", "l.q", "weights[0].tensor");
@@ -109,7 +106,6 @@ TEST(Manifest, NamesTheFieldThatIsWrong) {
   has("\"slice_rows\":[0,2]", "\"slice_rows\":[2,2]", "not a range");
   has("\"inverse_frequencies\":[0.1]", "\"inverse_frequencies\":[0.1,1]",
       "width 4");
-  has("\"client\":4", "\"workspace\":4", "per_row");
 }
 
 TEST(Manifest, RefusesTextThatIsNotAnObject) {

@@ -180,7 +180,8 @@ TEST(Session, RefusesWhatDoesNotFit) {
   has([](Manifest &m) { m.hashes.model = "x"; }, "another model");
   has([](Manifest &m) { m.tables.push_back("up7.pack"); }, "\"up7.pack\"");
   has([](Manifest &m) { m.exchanges[0].transfer = "x"; }, "table \"x\"");
-  has([](Manifest &m) { m.buffers[16].width = 4; }, "required are 5");
+  has([](Manifest &m) { m.buffers[16].rows = RowClass::Comp; },
+      "comp vs wanted");
   has([](Manifest &m) { m.buffers[16].name = "y"; }, "no buffer \"result\"");
   has([](Manifest &m) { m.plan = "{"; }, "plan");
   has([](Manifest &m) { m.weights[0].tensor = "embedding"; },

@@ -128,7 +128,6 @@ public:
                   "vector"}};
     m.rope = {{"rope", {0.0}, 2.0}};
     m.exchanges = standardExchanges(m.model);
-    m.workspace = {{128, {{RowClass::Comp, 16}}}};
     return m;
   }
 

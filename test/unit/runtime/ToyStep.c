@@ -175,7 +175,7 @@ void rshard_step(rshard_frame *f) {
   exchange(f, 1 + 2 * toyClasses, 0, table(f, T_leaveTransfer), &leave);
   gather(rows(f, B_leave), table(f, T_leaveSource), rows(f, B_clientOut),
          toyHidden);
-  rshard_table head = table(f, T_headSource);
+  rshard_table head = table(f, T_wantedRow);
   for (int64_t i = 0; i < head.size; ++i)
     for (int v = 0; v < toyVocabulary; ++v) {
       float sum = 0;

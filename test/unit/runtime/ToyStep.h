@@ -7,20 +7,20 @@ enum { toyHidden = 2, toyVocabulary = 5, toyClasses = 2 };
 
 /* name, width, row class */
 #define TOY_BUFFERS(X)                                                         \
-  X(enter, "enter", toyHidden, PoolEnter)                                      \
+  X(enter, "pool.enter", toyHidden, PoolEnter)                                 \
   X(enterSend, "enter.send", toyHidden, SendEnter)                             \
   X(compX, "comp.x", toyHidden, Comp)                                          \
-  X(query, "query", toyHidden, PoolQuery)                                      \
+  X(query, "pool.query", toyHidden, PoolQuery)                                 \
   X(querySend, "query.send", toyHidden, SendQuery)                             \
-  X(key, "key", toyHidden, PoolKey)                                            \
+  X(key, "pool.key", toyHidden, PoolKey)                                       \
   X(keySend, "key.send", toyHidden, SendKey)                                   \
-  X(value, "value", toyHidden, PoolKey)                                        \
+  X(value, "pool.value", toyHidden, PoolKey)                                   \
   X(valueSend, "value.send", toyHidden, SendKey)                               \
-  X(partialO, "partial.o", toyHidden, PoolPartial)                             \
+  X(partialO, "pool.partial.o", toyHidden, PoolPartial)                        \
   X(partialOSend, "partial.o.send", toyHidden, SendPartial)                    \
-  X(partialLse, "partial.lse", 1, PoolPartial)                                 \
+  X(partialLse, "pool.partial.lse", 1, PoolPartial)                            \
   X(partialLseSend, "partial.lse.send", 1, SendPartial)                        \
-  X(leave, "leave", toyHidden, PoolLeave)                                      \
+  X(leave, "pool.leave", toyHidden, PoolLeave)                                 \
   X(leaveSend, "leave.send", toyHidden, SendLeave)                             \
   X(clientOut, "client.out", toyHidden, Client)                                \
   X(result, "result", toyVocabulary, Wanted)                                   \
@@ -35,7 +35,7 @@ enum { toyHidden = 2, toyVocabulary = 5, toyClasses = 2 };
   X(clientPosition, "client.position")                                         \
   X(clientIdentity, "client.identity")                                         \
   X(clientCached, "client.cached")                                             \
-  X(headSource, "head.source")                                                 \
+  X(wantedRow, "wanted.row")                                                   \
   X(compBegin, "comp.begin")                                                   \
   X(compPosition, "comp.position")                                             \
   X(enterPack, "enter.pack")                                                   \

@@ -189,7 +189,7 @@ TEST(Weights, NamesTensorAndBothShapes) {
   std::string file = safeTensors(header("F32", 2, 2, 16), bytesOf(numbers(4)));
   has(file, spec({2, 3}, "panel:8:f32"),
       "\"w\" has shape [2, 2], the artifact was compiled for [2, 3]");
-  has(file, spec({2, 2}, "vector"), "needs 1 dimensions");
+  has(file, spec({2, 2}, "vector"), "one row of it vs 2");
   has(file, spec({2, 2}, "pan"), "\"pan\" is not known");
   WeightSpec missing = spec({2, 2}, "panel:8:f32");
   missing.tensor = "v";
@@ -199,6 +199,18 @@ TEST(Weights, NamesTensorAndBothShapes) {
   has(file, outside, "outside of [2, 2]");
   has(safeTensors(header("I32", 2, 2, 16), bytesOf(numbers(4))),
       spec({2, 2}, "panel:8:f32"), "is I32");
+}
+
+TEST(Weights, TakesARowOfAMatrixAsAVector) {
+  Fixture f;
+  WeightSpec row = spec({4, 3}, "vector");
+  row.sliceRows = {2, 3};
+  std::vector<float> values = numbers(12);
+  auto *out = static_cast<const float *>(
+      f.pack(safeTensors(header("F32", 4, 3, 48), bytesOf(values)), row));
+  ASSERT_NE(out, nullptr) << f.error;
+  EXPECT_EQ(std::vector<float>(out, out + 3),
+            std::vector<float>(values.begin() + 6, values.begin() + 9));
 }
 
 TEST(Weights, ReportsProgress) {

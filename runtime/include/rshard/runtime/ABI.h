@@ -22,7 +22,7 @@ extern "C" {
 /* Row-major [rows, width], 64-byte aligned; the code knows the width. `rows` is
  * what this step uses: a pool counts its own rows and the largest received part
  * over the exchanges that fill it. Buffers that outlive a step (caches, RoPE
- * tables) and the workspace state their capacity. */
+ * tables) state their capacity. */
 typedef struct rshard_buffer {
   void *data;
   int64_t rows;

@@ -43,8 +43,8 @@ enum class RowClass : uint8_t {
   Cache,  ///< sharded layers x columns on this rank x rows of a column's cache
   ClientCache, ///< client layers x capacity, on the client's rank
   Positions,   ///< capacity (RoPE tables)
-  Workspace, ///< bytes: see Manifest::workspace; width must be 1 and is counted
-             ///< in bytes
+  Workspace,   ///< rows of the largest segment call: the client's or the rank's
+               ///< CompNode rows
 };
 
 /// "client", "comp", "pool_enter", ..., "send_enter", ..., "wanted", "cache",
@@ -57,14 +57,6 @@ struct BufferSpec {
   ElementType type = ElementType::F32;
   int64_t width = 1; ///< elements per row
   RowClass rows = RowClass::Comp;
-};
-
-/// One candidate for the size of the workspace: bytes + sum over classes of
-/// perRow x rows. The workspace is as large as the largest candidate (one per
-/// segment function, say).
-struct WorkspaceTerm {
-  int64_t bytes = 0;
-  std::vector<std::pair<RowClass, int64_t>> perRow;
 };
 
 /// A weight as the kernels read it. One slot of rshard_frame::weights, or one
@@ -83,9 +75,9 @@ struct WeightSpec {
   std::optional<std::pair<int64_t, int64_t>> sliceRows, sliceColumns;
   bool transposed = false; ///< panels only: stored as [K, N] instead of [N, K]
   /// "panel:NR:f32" or "panel:NR:bf16": a linear's weight [N, K] as
-  /// [ceil(N/NR)][K][NR], zero padded; "vector": f32 [N]; "rows:f32" or
-  /// "rows:bf16": row-major [rows, width], mapped in place where the file holds
-  /// that type (embeddings).
+  /// [ceil(N/NR)][K][NR], zero padded; "vector": f32 [N], from a vector or one
+  /// row of a matrix; "rows:f32" or "rows:bf16": row-major [rows, width],
+  /// mapped in place where the file holds that type (embeddings).
   std::string pack;
 };
 
@@ -98,7 +90,7 @@ struct RopeSpec {
 
 /// One tensor of an exchange. A transfer table's entry names it by its index.
 struct ExchangeTensor {
-  std::string name;  ///< of the pool that holds own rows, then received ones
+  std::string name;  ///< buffer "pool." + name: own rows, then received ones
   int64_t width = 0; ///< elements per row
   std::string pack;  ///< the sender's table of own rows, in staging order
   std::string
@@ -152,7 +144,6 @@ struct Manifest {
   std::vector<WeightSpec> weights;
   std::vector<RopeSpec> rope;
   std::vector<ExchangeSpec> exchanges;
-  std::vector<WorkspaceTerm> workspace;
 
   /// Canonical: the same manifest gives the same bytes.
   std::string toJson() const;

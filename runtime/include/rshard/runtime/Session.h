@@ -74,6 +74,8 @@ public:
   /// Positions held.
   int64_t length() const;
   int64_t capacity() const;
+  /// Floats of a result row: the vocabulary, or the hidden size.
+  int64_t resultWidth() const;
   int64_t largestStep() const;
   const Manifest &manifest() const;
   int32_t ranks() const;
