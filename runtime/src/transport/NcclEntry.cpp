@@ -1,0 +1,66 @@
+// The C functions that generated code calls.
+
+#include "LocalTransportState.h"
+#include "rshard/runtime/ABI.h"
+
+using namespace rshard::runtime;
+
+namespace {
+
+/// NCCL's results.
+enum { success = 0, invalidUsage = 5 };
+
+/// One message: inside a group it waits for ncclGroupEnd, outside it is a group
+/// of its own.
+int message(bool isSend, void *data, size_t count, int type, int peer,
+            void *comm) {
+  if (!activeTransport || !currentRank)
+    return invalidUsage;
+  LocalTransport::Rank &rank = *currentRank;
+  bool ok = comm == &rank
+                ? activeTransport->record(rank, isSend, data, count, type, peer)
+                : activeTransport->refuse(
+                      rank, "uses a communicator that is not its own");
+  if (!ok || (rank.depth == 0 && !activeTransport->finishGroup(rank)))
+    activeTransport->abandon(rank);
+  return success;
+}
+
+} // namespace
+
+extern "C" {
+
+void rshard_exchange(rshard_frame *frame, int32_t exchange, int32_t layer) {
+  (void)frame;
+  if (!activeTransport || !currentRank)
+    return;
+  if (!activeTransport->enter(*currentRank, exchange, layer))
+    activeTransport->abandon(*currentRank);
+}
+
+int ncclGroupStart(void) {
+  if (!currentRank)
+    return invalidUsage;
+  ++currentRank->depth;
+  return success;
+}
+
+int ncclGroupEnd(void) {
+  if (!activeTransport || !currentRank || currentRank->depth == 0)
+    return invalidUsage;
+  if (--currentRank->depth == 0 && !activeTransport->finishGroup(*currentRank))
+    activeTransport->abandon(*currentRank);
+  return success;
+}
+
+int ncclSend(const void *data, size_t count, int datatype, int peer, void *comm,
+             void *stream) {
+  return message(true, const_cast<void *>(data), count, datatype, peer, comm);
+}
+
+int ncclRecv(void *data, size_t count, int datatype, int peer, void *comm,
+             void *stream) {
+  return message(false, data, count, datatype, peer, comm);
+}
+
+} // extern "C"
