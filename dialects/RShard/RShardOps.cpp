@@ -113,7 +113,14 @@ LogicalResult WeightOp::verify() {
   if (!type.hasStaticShape() || type.getRank() < 1 || type.getRank() > 2)
     return emitOpError("type ")
            << type << " vs a static tensor of one or two dimensions";
+  if (getRows().has_value() != getTotal().has_value())
+    return emitOpError("has ")
+           << (getTotal() ? "a number of rows vs no range of them"
+                          : "a range of rows vs no number of them");
   if (std::optional<ArrayRef<int64_t>> rows = getRows()) {
+    if ((*rows)[1] > static_cast<int64_t>(*getTotal()))
+      return emitOpError("rows: up to ")
+             << (*rows)[1] << " vs the " << *getTotal() << " of the tensor";
     // A single row of a matrix is seen as a vector; a slice of a vector keeps
     // its dimension.
     int64_t count = (*rows)[1] - (*rows)[0];

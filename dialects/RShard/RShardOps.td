@@ -53,23 +53,26 @@ def RShard_WeightOp : RShard_Op<"weight", [Symbol]> {
     Declares a weight by the name of its tensor. With `layers [first, last)` the name holds `{}`, which stands
     for the layer's number, and the symbol is one weight per layer.
 
-    - `rows [a, b)` takes rows a to b of the weight (after `transposed`): several weights may share one tensor.
+    - `rows [a, b) of n` takes rows a to b of a weight of n rows (after `transposed`): several weights may share one
+      tensor.
     - `transposed` says that the file stores the weight as [columns, rows].
 
     The type is what ops see: [rows, columns], or [columns] for a tensor of one dimension or a single row.
 
     Constraints: a name holds `{}` if and only if `layers` is given; `0 <= first < last`;
-    `b - a` is the number of rows of the type.
+    `b - a` is the number of rows of the type, and `b` at most n.
 
     ```mlir
-    rshard.weight @wq "h.{}.attn.c_attn.weight" layers [0, 12) rows [0, 768) transposed : tensor<768x768xf32>
+    rshard.weight @wq "h.{}.attn.c_attn.weight" layers [0, 12) rows [0, 768) of 2304 transposed
+      : tensor<768x768xf32>
     ```
   }];
   let arguments = (ins SymbolNameAttr:$sym_name, StrAttr:$tensor,
                        OptionalAttr<DenseI64ArrayAttr>:$layers, OptionalAttr<DenseI64ArrayAttr>:$rows,
+                       OptionalAttr<I64Attr>:$total,
                        UnitAttr:$transposed, TypeAttrOf<RShard_WeightTensor>:$type);
   let assemblyFormat = [{
-    $sym_name $tensor (`layers` custom<Range>($layers)^)? (`rows` custom<Range>($rows)^)?
+    $sym_name $tensor (`layers` custom<Range>($layers)^)? (`rows` custom<Range>($rows)^ `of` $total)?
     (`transposed` $transposed^)? attr-dict `:` $type
   }];
   let hasVerifier = 1;

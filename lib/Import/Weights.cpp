@@ -120,6 +120,7 @@ RankedTensorType ModelBuilder::declare(StringRef symbol, StringRef tensor,
       builder, unknown, builder.getStringAttr(symbol),
       builder.getStringAttr(pattern), range(perLayer, 0, layers),
       range(storage.rows.has_value(), rows.begin, rows.end),
+      storage.rows ? builder.getI64IntegerAttr(rows.total) : IntegerAttr(),
       storage.transposed ? builder.getUnitAttr() : UnitAttr(),
       TypeAttr::get(type));
   lastDeclaration = op;

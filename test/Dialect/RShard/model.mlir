@@ -5,8 +5,8 @@
 module attributes {rshard.model = #rshard.model<architecture = "LlamaForCausalLM", positions = 512, end = [2], hash = "">} {
   // CHECK: rshard.weight @embedding "model.embed_tokens.weight" : tensor<499x64xf32>
   rshard.weight @embedding "model.embed_tokens.weight" : tensor<499x64xf32>
-  // CHECK: rshard.weight @wq "h.{}.c_attn.weight" layers [0, 3) rows [0, 64) transposed : tensor<64x64xf32>
-  rshard.weight @wq "h.{}.c_attn.weight" layers [0, 3) rows [0, 64) transposed : tensor<64x64xf32>
+  // CHECK: rshard.weight @wq "h.{}.c_attn.weight" layers [0, 3) rows [0, 64) of 192 transposed : tensor<64x64xf32>
+  rshard.weight @wq "h.{}.c_attn.weight" layers [0, 3) rows [0, 64) of 192 transposed : tensor<64x64xf32>
   rshard.weight @wk "layers.{}.k.weight" layers [0, 3) : tensor<32x64xf32>
   rshard.weight @wo "layers.{}.o.weight" layers [0, 3) : tensor<64x64xf32>
   rshard.weight @norm "layers.{}.norm.weight" layers [0, 3) : tensor<64xf32>

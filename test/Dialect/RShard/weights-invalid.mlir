@@ -16,7 +16,7 @@ rshard.weight @w "h.{}.w" layers [-1, 3) : tensor<4xf32>
 // -----
 
 // expected-error @below {{'rshard.weight' op rows [4, 2): the range must hold a number and start at 0 or later}}
-rshard.weight @w "w" rows [4, 2) : tensor<4xf32>
+rshard.weight @w "w" rows [4, 2) of 2 : tensor<4xf32>
 
 // -----
 
@@ -46,7 +46,7 @@ rshard.weight @w "w" : tensor<4xi32>
 // -----
 
 // expected-error @below {{'rshard.weight' op rows: 2 vs 4 of type 'tensor<4x8xf32>'}}
-rshard.weight @w "w" rows [0, 2) : tensor<4x8xf32>
+rshard.weight @w "w" rows [0, 2) of 2 : tensor<4x8xf32>
 
 // -----
 
@@ -110,3 +110,13 @@ func.func @f() {
   %w = rshard.parameter @w : tensor<4x8xf32>
   return
 }
+
+// -----
+
+// expected-error @below {{'rshard.weight' op rows: up to 8 vs the 6 of the tensor}}
+rshard.weight @w "w" rows [4, 8) of 6 : tensor<4x8xf32>
+
+// -----
+
+// expected-error @below {{'rshard.weight' op has a range of rows vs no number of them}}
+"rshard.weight"() {sym_name = "w", tensor = "w", rows = array<i64: 0, 4>, type = tensor<4x8xf32>} : () -> ()

@@ -9,14 +9,14 @@ rshard.weight @plain "a" : tensor<4x8xf32>
 rshard.weight @half "b" : tensor<4x8xf16>
 // CHECK: rshard.weight @per_layer "h.{}.w" layers [1, 3) : tensor<4x8xbf16>
 rshard.weight @per_layer "h.{}.w" layers [1, 3) : tensor<4x8xbf16>
-// CHECK: rshard.weight @slice "a" rows [2, 4) : tensor<2x8xf32>
-rshard.weight @slice "a" rows [2, 4) : tensor<2x8xf32>
-// CHECK: rshard.weight @vector_slice "b" rows [2, 4) : tensor<2xf32>
-rshard.weight @vector_slice "b" rows [2, 4) : tensor<2xf32>
-// CHECK: rshard.weight @row "a" rows [1, 2) : tensor<8xf32>
-rshard.weight @row "a" rows [1, 2) : tensor<8xf32>
-// CHECK: rshard.weight @all "h.{}.w" layers [0, 2) rows [0, 4) transposed : tensor<4x8xf32>
-rshard.weight @all "h.{}.w" layers [0, 2) rows [0, 4) transposed : tensor<4x8xf32>
+// CHECK: rshard.weight @slice "a" rows [2, 4) of 4 : tensor<2x8xf32>
+rshard.weight @slice "a" rows [2, 4) of 4 : tensor<2x8xf32>
+// CHECK: rshard.weight @vector_slice "b" rows [2, 4) of 4 : tensor<2xf32>
+rshard.weight @vector_slice "b" rows [2, 4) of 4 : tensor<2xf32>
+// CHECK: rshard.weight @row "a" rows [1, 2) of 2 : tensor<8xf32>
+rshard.weight @row "a" rows [1, 2) of 2 : tensor<8xf32>
+// CHECK: rshard.weight @all "h.{}.w" layers [0, 2) rows [0, 4) of 4 transposed : tensor<4x8xf32>
+rshard.weight @all "h.{}.w" layers [0, 2) rows [0, 4) of 4 transposed : tensor<4x8xf32>
 // CHECK: rshard.rotary @rope [1.000000e+00, 0.000000e+00] scale 1.250000e+00
 rshard.rotary @rope [1.0, 0.0] scale 1.25
 
