@@ -37,9 +37,9 @@ struct AttentionKernel {
   const AttentionParams &params;
   const TargetShape &shape;
   Memory q, source, queryPosition, keyCache, valueCache, keyPosition;
-  Index keyCount;
   Memory o, lse;
   Bool first;
+  Index keyCount = k.rows(keyPosition);
 
   int64_t d = params.headWidth;
   int64_t group = params.queryHeads / params.keyHeads;
@@ -475,17 +475,15 @@ func::FuncOp KernelLibrary::attention(const AttentionParams &params) {
                          .str();
   Type query = types.matrix(queryWidth), key = types.matrix(keyWidth);
   Type table = types.table();
-  return define(
-      name,
-      {query, table, table, key, key, table, types.index(), query,
-       types.matrix(params.queryHeads), types.boolean()},
-      [&](KernelBuilder &k, ValueRange args) {
-        AttentionKernel{
-            k,       params,  shape,           args[0], args[1],
-            args[2], args[3], args[4],         args[5], Index(k, args[6]),
-            args[7], args[8], Bool(k, args[9])}
-            .build();
-      });
+  return define(name,
+                {query, table, table, key, key, table, query,
+                 types.matrix(params.queryHeads), types.boolean()},
+                [&](KernelBuilder &k, ValueRange args) {
+                  AttentionKernel{k,       params,  shape,   args[0],
+                                  args[1], args[2], args[3], args[4],
+                                  args[5], args[6], args[7], Bool(k, args[8])}
+                      .build();
+                });
 }
 
 } // namespace rshard::cpu

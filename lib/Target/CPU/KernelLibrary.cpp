@@ -32,7 +32,10 @@ Type KernelTypes::element(ElementKind kind) {
 }
 
 Type KernelTypes::matrix(int64_t width, ElementKind kind) {
-  return MemRefType::get({ShapedType::kDynamic, width}, element(kind));
+  return MemRefType::get({ShapedType::kDynamic, width}, element(kind),
+                         StridedLayoutAttr::get(ops.getContext(),
+                                                ShapedType::kDynamic,
+                                                {width, 1}));
 }
 
 Type KernelTypes::vector(int64_t width) {
@@ -40,7 +43,9 @@ Type KernelTypes::vector(int64_t width) {
 }
 
 Type KernelTypes::table() {
-  return MemRefType::get({ShapedType::kDynamic}, ops.getI32Type());
+  return MemRefType::get(
+      {ShapedType::kDynamic}, ops.getI32Type(),
+      StridedLayoutAttr::get(ops.getContext(), ShapedType::kDynamic, {1}));
 }
 
 StringRef nameOf(ElementKind kind) {

@@ -7,25 +7,49 @@ using namespace mlir;
 
 namespace rshard::cpu {
 
+/// A kernel over all elements: `body` gets a row, a column and the lanes there.
+static void
+eachElement(KernelBuilder &k, Memory y, int64_t width, int64_t lanes,
+            function_ref<Float(Index row, Index column, Lanes lanes)> body) {
+  k.parallel({k.rows(y)}, [&](At at) {
+    k.chunks(width, lanes, [&](Index column, Lanes part) {
+      k.store(body(at[0], column, part), y, {at[0], column}, part);
+    });
+  });
+}
+
+func::FuncOp KernelLibrary::activation(int64_t width, Activation activation) {
+  KernelTypes types(module.getContext());
+  Type matrix = types.matrix(width);
+  std::string name =
+      activation == Activation::None
+          ? (Twine("copy_") + Twine(width)).str()
+          : (Twine(nameOf(activation)) + "_" + Twine(width)).str();
+  return define(name, {matrix, matrix}, [&](KernelBuilder &k, ValueRange args) {
+    eachElement(k, args[1], width, rowLanes(),
+                [&](Index row, Index column, Lanes lanes) {
+                  return activate(activation,
+                                  k.load(args[0], {row, column}, lanes));
+                });
+  });
+}
+
 func::FuncOp KernelLibrary::gated(const GatedParams &params) {
   KernelTypes types(module.getContext());
   Type matrix = types.matrix(params.width);
   std::string name =
       (Twine("gated_") + Twine(params.width) + "_" + nameOf(params.activation))
           .str();
-  return define(
-      name, {matrix, matrix, matrix}, [&](KernelBuilder &k, ValueRange args) {
-        Memory gate = args[0], up = args[1], y = args[2];
-        k.parallel({k.rows(y)}, [&](At at) {
-          Index row = at[0];
-          k.chunks(params.width, rowLanes(), [&](Index column, Lanes lanes) {
-            Float g =
-                activate(params.activation, k.load(gate, {row, column}, lanes));
-            Float u = k.load(up, {row, column}, lanes);
-            k.store(g * u, y, {row, column}, lanes);
-          });
-        });
-      });
+  return define(name, {matrix, matrix, matrix},
+                [&](KernelBuilder &k, ValueRange args) {
+                  Memory gate = args[0], up = args[1];
+                  eachElement(k, args[2], params.width, rowLanes(),
+                              [&](Index row, Index column, Lanes lanes) {
+                                Float g = k.load(gate, {row, column}, lanes);
+                                Float u = k.load(up, {row, column}, lanes);
+                                return activate(params.activation, g) * u;
+                              });
+                });
 }
 
 func::FuncOp KernelLibrary::add(int64_t width) {
@@ -33,14 +57,25 @@ func::FuncOp KernelLibrary::add(int64_t width) {
   Type matrix = types.matrix(width);
   return define((Twine("add_") + Twine(width)).str(), {matrix, matrix, matrix},
                 [&](KernelBuilder &k, ValueRange args) {
-                  Memory a = args[0], b = args[1], y = args[2];
-                  k.parallel({k.rows(y)}, [&](At at) {
-                    k.chunks(width, rowLanes(), [&](Index column, Lanes lanes) {
-                      k.store(k.load(a, {at[0], column}, lanes) +
-                                  k.load(b, {at[0], column}, lanes),
-                              y, {at[0], column}, lanes);
-                    });
-                  });
+                  eachElement(k, args[2], width, rowLanes(),
+                              [&](Index row, Index column, Lanes lanes) {
+                                return k.load(args[0], {row, column}, lanes) +
+                                       k.load(args[1], {row, column}, lanes);
+                              });
+                });
+}
+
+func::FuncOp KernelLibrary::addRow(int64_t width) {
+  KernelTypes types(module.getContext());
+  Type matrix = types.matrix(width);
+  return define((Twine("addrow_") + Twine(width)).str(),
+                {matrix, types.vector(width), matrix},
+                [&](KernelBuilder &k, ValueRange args) {
+                  eachElement(k, args[2], width, rowLanes(),
+                              [&](Index row, Index column, Lanes lanes) {
+                                return k.load(args[0], {row, column}, lanes) +
+                                       k.load(args[1], {column}, lanes);
+                              });
                 });
 }
 
@@ -115,9 +150,10 @@ func::FuncOp KernelLibrary::gather(int64_t width) {
   return define((Twine("gather_") + Twine(width)).str(),
                 {matrix, types.table(), matrix},
                 [&](KernelBuilder &k, ValueRange args) {
-                  k.parallel({k.rows(args[2])}, [&](At at) {
-                    copyRow(k, args[0], k.loadIndex(args[1], {at[0]}), args[2],
-                            at[0], width, rowLanes());
+                  Memory pool = args[0], source = args[1], y = args[2];
+                  k.parallel({k.rows(source)}, [&](At at) {
+                    copyRow(k, pool, k.loadIndex(source, {at[0]}), y, at[0],
+                            width, rowLanes());
                   });
                 });
 }
@@ -126,14 +162,12 @@ func::FuncOp KernelLibrary::append(int64_t width) {
   KernelTypes types(module.getContext());
   Type matrix = types.matrix(width), table = types.table();
   return define(
-      (Twine("append_") + Twine(width)).str(),
-      {matrix, matrix, table, table, matrix, matrix},
+      (Twine("append_") + Twine(width)).str(), {matrix, table, matrix, table},
       [&](KernelBuilder &k, ValueRange args) {
-        k.parallel({k.rows(args[2])}, [&](At at) {
-          Index source = k.loadIndex(args[2], {at[0]});
-          Index row = k.loadIndex(args[3], {at[0]});
-          copyRow(k, args[0], source, args[4], row, width, rowLanes());
-          copyRow(k, args[1], source, args[5], row, width, rowLanes());
+        Memory pool = args[0], source = args[1], cache = args[2], row = args[3];
+        k.parallel({k.rows(source)}, [&](At at) {
+          copyRow(k, pool, k.loadIndex(source, {at[0]}), cache,
+                  k.loadIndex(row, {at[0]}), width, rowLanes());
         });
       });
 }

@@ -105,11 +105,11 @@ struct Problem {
            int64_t begin, int64_t end, bool first) {
     Descriptor<int32_t, 1> positions = view(keyPosition);
     positions.aligned += begin;
-    positions.sizes[0] -= begin;
+    positions.sizes[0] = end - begin;
     kernels.call(name, q.view(), view(source), view(queryPosition),
                  k.view(begin, keys + 3 - begin),
-                 v.view(begin, keys + 3 - begin), positions, end - begin,
-                 out.o.view(), out.lse.view(), first);
+                 v.view(begin, keys + 3 - begin), positions, out.o.view(),
+                 out.lse.view(), first);
   }
 };
 

@@ -73,10 +73,10 @@ public:
   Descriptor<T, 2> view() {
     return {cells.data(), cells.data(), 0, {rows, width}, {width, 1}};
   }
-  /// The rows [begin, begin + count).
+  /// The rows [begin, begin + count), by the descriptor's offset.
   Descriptor<T, 2> view(int64_t begin, int64_t count) {
-    T *from = cells.data() + begin * width;
-    return {from, from, 0, {count, width}, {width, 1}};
+    return {
+        cells.data(), cells.data(), begin * width, {count, width}, {width, 1}};
   }
   /// All elements as one vector.
   Descriptor<T, 1> flat() {

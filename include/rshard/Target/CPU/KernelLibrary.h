@@ -5,8 +5,11 @@
 // memref, arith and math; docs/cpu-target.md says why. A library adds each to a
 // module once per distinct tuple of parameters. What they have in common:
 //
-// - Matrices are memref<?xW> with identity layout: a dynamic number of rows of
-//   a static width. 0 rows are legal everywhere and touch nothing.
+// - Matrices are memref<?xW, strided<[W, 1], offset: ?>> and tables
+// memref<?xi32,
+//   strided<[1], offset: ?>>: a dynamic number of consecutive rows anywhere in
+//   a buffer. Weights and vectors have the identity layout. 0 rows are legal
+//   everywhere and touch nothing.
 // - Pools, caches and tables may have more rows than are used: the row count of
 //   a call is that of its output (or of the index list, where said).
 // - Positions, row numbers and token ids are i32, and are trusted: the runtime
@@ -104,11 +107,17 @@ public:
   /// be x.
   mlir::func::FuncOp norm(const NormParams &params);
 
+  /// (x[?,W], y[?,W]): y = activation(x), a copy if that is None; y may be x.
+  mlir::func::FuncOp activation(int64_t width, Activation activation);
+
   /// (gate[?,W], up[?,W], y[?,W]); y may be either input.
   mlir::func::FuncOp gated(const GatedParams &params);
 
   /// (a[?,W], b[?,W], y[?,W]); y may be either input.
   mlir::func::FuncOp add(int64_t width);
+
+  /// (x[?,W], row[W], y[?,W]): adds the same row to every row; y may be x.
+  mlir::func::FuncOp addRow(int64_t width);
 
   /// (x[?,H*d], position[?] i32, table[?,d], y[?,H*d]); row p of the table
   /// holds the d/2 cosines of position p, then its d/2 sines. y may be x.
@@ -117,24 +126,25 @@ public:
   /// (id[?] i32, table[?,W], constant[W]?, y[?,W]).
   mlir::func::FuncOp embed(const EmbedParams &params);
 
-  /// (pool[?,W], source[?] i32, y[?,W]): y[i] = pool[source[i]].
+  /// (pool[?,W], source[?] i32, y[?,W]): y[i] = pool[source[i]] for every i
+  /// below the size of source.
   mlir::func::FuncOp gather(int64_t width);
+
+  /// (pool[?,W], source[?] i32, cache[?,W], row[?] i32):
+  /// cache[row[i]] = pool[source[i]] for every i below the size of source.
+  mlir::func::FuncOp append(int64_t width);
 
   /// (o[?,H*d], lse[?,H], begin[?] i32, source[?] i32, y[?,H*d]): row i merges
   /// the partials source[begin[i] .. begin[i+1]) in that order (C3).
   mlir::func::FuncOp merge(int64_t heads, int64_t headWidth);
 
-  /// (k pool[?,W], v pool[?,W], source[?] i32, row[?] i32, k cache[?,W],
-  /// v cache[?,W]): cache[row[i]] = pool[source[i]] for every i < size of
-  /// source.
-  mlir::func::FuncOp append(int64_t width);
-
-  /// (q pool[?,Hq*d], source[?] i32, query position[?] i32, k cache[?,Hk*d],
-  /// v cache[?,Hk*d], key position[?] i32, keys: index, o[?,Hq*d], lse[?,Hq],
-  /// first: i1). Query i is pool row source[i]; the first `keys` rows of the
-  /// caches are read. Both position lists ascend (C4). If `first`, (o, lse) is
-  /// overwritten, else the partial continues the one that is there (C3). Rows
-  /// that see no key: o = 0, lse = -inf, if `first`, else unchanged.
+  /// (q pool[?,Hq*d], source[?] i32, query position[?] i32, k[?,Hk*d],
+  /// v[?,Hk*d], key position[?] i32, o[?,Hq*d], lse[?,Hq], first: i1). Query i,
+  /// for every i below the size of source, is pool row source[i]; key i, for
+  /// every i below the size of key position, is row i of k and v. Both position
+  /// lists ascend (C4). If `first`, (o, lse) is overwritten, else the partial
+  /// continues the one that is there (C3). Rows that see no key: o = 0,
+  /// lse = -inf, if `first`, else unchanged.
   mlir::func::FuncOp attention(const AttentionParams &params);
 
   const TargetShape &targetShape() const { return shape; }
