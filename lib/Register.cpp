@@ -19,6 +19,7 @@
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
 #include "mlir/Transforms/Passes.h"
 #include "rshard/Conversion/Passes.h"
+#include "rshard/Target/CPU/Passes.h"
 #include "rshard/Transforms/Passes.h"
 
 using namespace mlir;
@@ -37,6 +38,7 @@ void rshard::registerDialects(DialectRegistry &registry) {
 
 void rshard::registerPasses() {
   registerRShardConversionPasses();
+  cpu::registerCPUPasses();
   registerRShardTransformsPasses();
   registerCanonicalizerPass();
   registerCSEPass();

@@ -40,6 +40,9 @@ constexpr llvm::StringLiteral modelAttrName = "rshard.model";
 constexpr llvm::StringLiteral roleAttrName = "rshard.role";
 /// On a module from the partitioned phase on: per layer, the class of routes that it uses (@query0, @query1, ...).
 constexpr llvm::StringLiteral layerClassesAttrName = "rshard.layer_classes";
+/// Which weight the frame's slots hold and how it is packed: a list of {weight,
+/// pack, first, count}.
+constexpr llvm::StringLiteral weightSlotsAttrName = "rshard.weight_slots";
 
 /// The number of elements of one row: the product of all dimensions but the
 /// first. The type must be a ranked shape whose dimensions but the first are

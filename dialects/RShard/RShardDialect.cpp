@@ -81,6 +81,24 @@ LogicalResult RShardDialect::verifyOperationAttribute(Operation *op,
              << " vs array<i32>";
     return success();
   }
+  if (attr.getName() == weightSlotsAttrName) {
+    if (!isa<ModuleOp>(op))
+      return op->emitOpError("has attribute '")
+             << weightSlotsAttrName << "': it belongs on a module";
+    auto ranges = dyn_cast<ArrayAttr>(attr.getValue());
+    auto complete = [](Attribute entry) {
+      auto range = dyn_cast<DictionaryAttr>(entry);
+      return range && range.getAs<FlatSymbolRefAttr>("weight") &&
+             range.getAs<StringAttr>("pack") &&
+             range.getAs<IntegerAttr>("first") &&
+             range.getAs<IntegerAttr>("count");
+    };
+    if (!ranges || !llvm::all_of(ranges, complete))
+      return op->emitOpError("attribute '")
+             << weightSlotsAttrName << "' is " << attr.getValue()
+             << " vs a list of {weight, pack, first, count}";
+    return success();
+  }
   return op->emitOpError("has unknown attribute '")
          << attr.getName().getValue() << "' of the rshard dialect";
 }

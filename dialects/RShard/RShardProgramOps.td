@@ -271,6 +271,22 @@ def RShard_GetTableOp : RShard_Op<"get_table", [Pure, DeclareOpInterfaceMethods<
   let assemblyFormat = "$frame `[` $table `]` attr-dict `:` type($result)";
 }
 
+def RShard_GetWeightOp : RShard_Op<"get_weight", [Pure]> {
+  let summary = "a packed weight of the frame";
+  let description = [{
+    The weight in slot `slot` of the frame, or in slot `slot` + `layer` where `layer` counts the layers that have the
+    weight. The module's `rshard.weight_slots` says for every range of slots which weight it holds and how the runtime
+    packs it.
+
+    ```mlir
+    %w = rshard.get_weight %frame, 3[%layer] : memref<1x64x64xf32>
+    ```
+  }];
+  let arguments = (ins RShard_FrameType:$frame, I64Attr:$slot, Optional<Index>:$layer);
+  let results = (outs AnyStaticShapeMemRef:$result);
+  let assemblyFormat = "$frame `,` $slot (`[` $layer^ `]`)? attr-dict `:` type($result)";
+}
+
 def RShard_GetCommOp : RShard_Op<"get_comm", [Pure]> {
   let summary = "the frame's communicator and stream";
   let description = [{

@@ -11,8 +11,9 @@ using namespace mlir;
 namespace rshard::cpu {
 
 func::FuncOp
-KernelLibrary::define(const std::string &name, ArrayRef<Type> arguments,
+KernelLibrary::define(const std::string &parameters, ArrayRef<Type> arguments,
                       function_ref<void(KernelBuilder &, ValueRange)> body) {
+  std::string name = "cpu." + parameters;
   if (auto known = module.lookupSymbol<func::FuncOp>(name))
     return known;
   OpBuilder ops = OpBuilder::atBlockEnd(module.getBody());

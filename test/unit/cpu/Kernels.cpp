@@ -84,7 +84,8 @@ void Kernels::load(const SharedObjectOptions &options) {
 }
 
 void *Kernels::find(const std::string &name) {
-  return handle ? dlsym(handle, ("_mlir_ciface_" + name).c_str()) : nullptr;
+  std::string symbol = name.starts_with("cpu.") ? name : "cpu." + name;
+  return handle ? dlsym(handle, ("_mlir_ciface_" + symbol).c_str()) : nullptr;
 }
 
 double errorOf(const Matrix<float> &actual, const Matrix<double> &expected) {

@@ -150,10 +150,10 @@ public:
   const TargetShape &targetShape() const { return shape; }
 
 private:
-  /// The function `name`, built by `body` from its arguments unless the module
-  /// has it already.
+  /// The function "cpu.`parameters`", built by `body` from its arguments unless
+  /// the module has it already.
   mlir::func::FuncOp
-  define(const std::string &name, llvm::ArrayRef<mlir::Type> arguments,
+  define(const std::string &parameters, llvm::ArrayRef<mlir::Type> arguments,
          llvm::function_ref<void(KernelBuilder &, mlir::ValueRange)> body);
 
   /// Lanes that row-wise kernels handle at a time: four registers.

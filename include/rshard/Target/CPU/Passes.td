@@ -5,6 +5,95 @@
 
 include "mlir/Pass/PassBase.td"
 
+def ConvertToKernels : Pass<"convert-rshard-to-cpu", "mlir::ModuleOp"> {
+  let summary = "Turn segments and the driver's row operations into calls of CPU kernels";
+  let description = [{
+    Every segment, a function on tensors, becomes a function on memrefs (inputs,
+    then outputs) that calls one kernel for each operation or fused group of
+    operations: linear + activation + residual, and embedding + constant row.
+    Values live in the outputs where that is safe, else in a workspace; slots of
+    dead values are reused, and elementwise operations work in place. The
+    workspace is a buffer of the frame with as many columns as the largest
+    segment needs: a slot is [rows, width] and begins at (its first column) x
+    (rows of the workspace).
+
+    Views of one buffer in one `rshard.launch` are taken for the same rows: an
+    output may be an input (`comp.x` is updated in place).
+
+    Weights are numbered in the order of their first use. The module's attribute
+    `rshard.weight_slots` lists ranges of slots with their packing:
+    `panel:<columns>:<type>` is [ceil(N / columns)][K][columns] with zeros at the
+    end, `vector` f32, `rows:<type>` [rows, columns]. f16 is widened to f32. A
+    weight that is used in two forms has two ranges.
+
+    Input:
+
+    ```mlir
+    func.func private @enter(%layer: index, %x: tensor<?x64xf32>) -> tensor<?x32xf32> {
+      %w = rshard.parameter @w[%layer] : tensor<32x64xf32>
+      %y = rshard.linear %x, %w : (tensor<?x64xf32>, tensor<32x64xf32>) -> tensor<?x32xf32>
+      return %y : tensor<?x32xf32>
+    }
+    ```
+
+    Output:
+
+    ```mlir
+    func.func private @enter(%layer: index, %frame: !rshard.frame,
+                             %x: memref<?x64xf32, strided<[64, 1], offset: ?>>,
+                             %y: memref<?x32xf32, strided<[32, 1], offset: ?>>) {
+      %w = rshard.get_weight %frame, 0[%layer] : memref<1x64x64xf32>
+      call @cpu.linear_64x32_f32_none(%x, %w, %y) : ...
+      return
+    }
+    ```
+  }];
+  let options = [
+    Option<"cpu", "cpu", "std::string", "\"native\"",
+           "the CPU to generate code for: a name that LLVM knows, or native">
+  ];
+  let dependentDialects = ["mlir::arith::ArithDialect", "mlir::func::FuncDialect",
+                           "mlir::math::MathDialect", "mlir::memref::MemRefDialect",
+                           "mlir::scf::SCFDialect", "mlir::vector::VectorDialect"];
+  let statistics = [
+    Statistic<"numKernels", "kernels", "Number of kernels generated">,
+    Statistic<"numFused", "fused", "Number of operations fused into another's kernel">,
+    Statistic<"workspaceWidth", "workspace-width", "Columns of the workspace">
+  ];
+}
+
+def ConvertFrame : Pass<"convert-rshard-frame-to-llvm", "mlir::ModuleOp"> {
+  let summary = "Read the frame's buffers, tables and weights from the runtime's structures";
+  let description = [{
+    `!rshard.frame` becomes a pointer to the `rshard_frame` of the runtime's ABI;
+    reads of buffers, tables and weights become loads that build memref
+    descriptors, `rshard.exchange` a call of `rshard_exchange`, and
+    `rshard.layer_kind` a look-up in a constant table. The driver `@step` becomes
+    the exported `@rshard_step`; all other functions are private. Declarations of
+    the rshard dialect are erased.
+
+    ```mlir
+    func.func @step(%frame: !rshard.frame) {
+      rshard.exchange %frame, 0 layer %c2
+      return
+    }
+    ```
+
+    becomes
+
+    ```mlir
+    func.func @rshard_step(%frame: !llvm.ptr) {
+      %exchange = arith.constant 0 : i32
+      %layer = arith.index_cast %c2 : index to i32
+      call @rshard_exchange(%frame, %exchange, %layer) : (!llvm.ptr, i32, i32) -> ()
+      return
+    }
+    ```
+  }];
+  let dependentDialects = ["mlir::LLVM::LLVMDialect", "mlir::arith::ArithDialect",
+                           "mlir::func::FuncDialect"];
+}
+
 def OutlineParallel : Pass<"rshard-cpu-outline-parallel", "mlir::ModuleOp"> {
   let summary = "Turn threaded loops into functions that the runtime's threads call";
   let description = [{

@@ -1,0 +1,79 @@
+//===- SegmentPlan.h - steps and storage of one segment ----------*- C++
+//-*-===//
+//
+// A segment is straight-line code on tensors. Its plan says which kernel calls
+// it becomes and where every value lives. Nothing is emitted here.
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef RSHARD_LIB_TARGET_CPU_SEGMENTPLAN_H
+#define RSHARD_LIB_TARGET_CPU_SEGMENTPLAN_H
+
+#include "RShard/RShard.h"
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "llvm/ADT/DenseMap.h"
+#include "llvm/ADT/STLFunctionalExtras.h"
+#include <optional>
+
+namespace rshard::cpu {
+
+/// One kernel call.
+struct Step {
+  /// The op whose result the call computes: the last one of a fused group.
+  mlir::Operation *op = nullptr;
+  /// The first op of a fused group: the linear or embedding.
+  mlir::Operation *root = nullptr;
+  std::optional<rshard::Activation> activation;
+  mlir::Value residual; ///< added to a linear or embedding
+  mlir::Value constant; ///< row added to an embedding
+  /// Tensors of rows that the call reads.
+  llvm::SmallVector<mlir::Value, 4> reads;
+  /// Those whose storage the result may take over, because the kernel reads an
+  /// element before it writes it.
+  llvm::SmallVector<mlir::Value, 2> inPlace;
+  mlir::Value result;
+};
+
+struct Storage {
+  enum Kind { Input, Output, Workspace } kind = Workspace;
+  /// Number of the input or output, or the first column in the workspace.
+  int64_t index = 0;
+};
+
+/// Whether input i and output j of the segment are the same rows of a buffer in
+/// some launch.
+using MayAlias = llvm::function_ref<bool(unsigned input, unsigned output)>;
+
+class SegmentPlan {
+public:
+  /// Fails with a diagnostic if the segment holds an op without a kernel.
+  static mlir::FailureOr<SegmentPlan> create(mlir::func::FuncOp segment,
+                                             MayAlias mayAlias);
+
+  llvm::ArrayRef<Step> getSteps() const { return steps; }
+  Storage storageOf(mlir::Value value) const { return storage.at(value); }
+  /// Results that must be copied to their outputs at the end.
+  llvm::ArrayRef<unsigned> getCopies() const { return copies; }
+  /// Columns of the workspace that the segment uses.
+  int64_t getWorkspaceWidth() const { return workspaceWidth; }
+  int64_t getNumFused() const { return numFused; }
+
+private:
+  explicit SegmentPlan(mlir::func::FuncOp segment) : segment(segment) {}
+  mlir::LogicalResult collectSteps();
+  Step stepOf(mlir::Operation &op);
+  void assignOutputs(MayAlias mayAlias);
+  void assignWorkspace();
+  bool mayWrite(unsigned output, size_t step, MayAlias mayAlias);
+
+  mlir::func::FuncOp segment;
+  llvm::SmallVector<Step> steps;
+  llvm::DenseMap<mlir::Value, size_t> definition, lastUse;
+  llvm::DenseMap<mlir::Value, Storage> storage;
+  llvm::SmallVector<unsigned> copies;
+  int64_t workspaceWidth = 0, numFused = 0;
+};
+
+} // namespace rshard::cpu
+
+#endif // RSHARD_LIB_TARGET_CPU_SEGMENTPLAN_H

@@ -1,0 +1,37 @@
+// RUN: rshard-opt %s --split-input-file --verify-diagnostics --convert-rshard-to-cpu=cpu=x86-64-v3
+// RUN: not rshard-opt %s --split-input-file --convert-rshard-to-cpu=cpu=x86-64 2>&1 | FileCheck %s --check-prefix=OLD
+// RUN: not rshard-opt %s --split-input-file --convert-rshard-to-cpu=cpu=abacus 2>&1 | FileCheck %s --check-prefix=UNKNOWN
+
+// OLD: error: cpu 'x86-64' has no avx2: x86-64-v3 or newer is needed
+// UNKNOWN: error: unknown cpu 'abacus'
+
+rshard.buffer @x rows "comp" : memref<?x16xf32>
+func.func private @mixes(%layer: index, %x: tensor<?x2x8xf32>) -> tensor<?x2x8xf32> {
+  // expected-error @below {{'rshard.attention' op has no cpu kernel}}
+  %y = rshard.attention %x, %x, %x mask <causal> scale 1.0 : tensor<?x2x8xf32>, tensor<?x2x8xf32>
+  return %y : tensor<?x2x8xf32>
+}
+func.func @step(%frame: !rshard.frame) {
+  %layer = arith.constant 0 : index
+  %x = rshard.get_buffer %frame[@x] : memref<?x16xf32>
+  rshard.launch @mixes layer %layer of %frame ins(%x) outs(%x) : (memref<?x16xf32>) -> (memref<?x16xf32>)
+  return
+}
+
+// -----
+
+rshard.rotary @rope [1.0, 0.5] scale 1.0
+rshard.table @at
+rshard.buffer @x rows "comp" : memref<?x4xf32>
+func.func private @turns(%layer: index, %x: tensor<?x1x4xf32>, %at: tensor<?xi32>) -> tensor<?x1x4xf32> {
+  // expected-error @below {{needs the table @"rotary.rope", which the schedule has not declared}}
+  %y = rshard.rope %x at %at by @rope : tensor<?x1x4xf32>, tensor<?xi32>
+  return %y : tensor<?x1x4xf32>
+}
+func.func @step(%frame: !rshard.frame) {
+  %layer = arith.constant 0 : index
+  %at = rshard.get_table %frame[@at] : memref<?xi32>
+  %x = rshard.get_buffer %frame[@x] : memref<?x4xf32>
+  rshard.launch @turns layer %layer of %frame ins(%x, %at) outs(%x) : (memref<?x4xf32>, memref<?xi32>) -> (memref<?x4xf32>)
+  return
+}
