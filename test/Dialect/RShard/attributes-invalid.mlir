@@ -52,3 +52,13 @@ module attributes {rshard.role = #rshard.role<client>} {}
 
 // expected-error @below {{'builtin.module' op has unknown attribute 'rshard.modle' of the rshard dialect}}
 module attributes {rshard.modle = 1} {}
+
+// -----
+
+// expected-error @below {{has attribute 'rshard.weight_slots': it belongs on a module}}
+func.func private @slots() attributes {rshard.weight_slots = []}
+
+// -----
+
+// expected-error @below {{attribute 'rshard.weight_slots' is [{weight = @w}] vs a list of {weight, pack, first, count}}}
+module attributes {rshard.weight_slots = [{weight = @w}]} {}

@@ -25,6 +25,10 @@ func.func @step(%frame: !rshard.frame, %l: index, %first: i1, %k: memref<?x32xf3
   %q = rshard.get_buffer %frame[@query] : memref<?x64xf32>
   // CHECK: %[[I:.*]] = rshard.get_table %[[FRAME]][@query0.source] : memref<?xi32>
   %i = rshard.get_table %frame[@query0.source] : memref<?xi32>
+  // CHECK: rshard.get_weight %[[FRAME]], 3[%{{.*}}] : memref<1x64x64xf32>
+  %layered = rshard.get_weight %frame, 3[%l] : memref<1x64x64xf32>
+  // CHECK: rshard.get_weight %[[FRAME]], 9 : memref<64xf32>
+  %single = rshard.get_weight %frame, 9 : memref<64xf32>
   // CHECK: rshard.get_comm %[[FRAME]] : !nccl.comm, !nccl.stream
   %comm, %stream = rshard.get_comm %frame : !nccl.comm, !nccl.stream
   // CHECK: rshard.exchange %[[FRAME]], 1 layer %{{.*}}
