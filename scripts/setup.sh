@@ -11,12 +11,12 @@ packages=(
   # LLVM and MLIR 22, from Debian's own archive
   clang-22 libclang-rt-22-dev liblld-22-dev libmlir-22-dev lld-22 llvm-22-dev llvm-22-tools mlir-22-tools
   # build
-  ca-certificates ccache cmake libcli11-dev libpcre2-dev libutf8proc-dev ninja-build nlohmann-json3-dev
-  pkg-config python3-venv
+  ca-certificates ccache cmake libcli11-dev libpcre2-dev libssl-dev libutf8proc-dev ninja-build
+  nlohmann-json3-dev pkg-config python3-venv
   # tests and benchmarks
   clang-format-22 clang-tidy-22 hyperfine libbenchmark-dev libgtest-dev librapidcheck-dev
 )
-apt_mb=3500 venv_mb=250 build_mb=1500 model_mb=600 # disk when installed, generously
+apt_mb=2800 venv_mb=250 build_mb=500 model_mb=600 # disk, with a margin
 llvm=/usr/lib/llvm-22
 
 say() { printf 'setup: %s\n' "$*" >&2; }
@@ -82,11 +82,11 @@ jobs=$(($(memory_mb) / 1500))
 if [ ${#missing[@]} != 0 ]; then
   [ "$(id -u)" = 0 ] || command -v sudo >/dev/null || fail "installing packages needs root or sudo: ${missing[*]}"
   say "installing with apt: ${missing[*]}"
-  as_root apt-get update -q >&2
+  as_root apt-get update -qq >&2
   # apt's own two lines: what it downloads and what it occupies
   { LC_ALL=C apt-get install --no-install-recommends --assume-no "${missing[@]}" 2>/dev/null || true; } |
     sed -n -E 's/^(Need to get|After this operation).*/setup: &/p' >&2
-  as_root env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends "${missing[@]}" >&2
+  as_root env DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends "${missing[@]}" >/dev/null
 fi
 
 if [ "$(cat .venv/requirements.sha256 2>/dev/null)" != "$(requirements_hash)" ]; then
