@@ -3,7 +3,7 @@
 // The programs of the three roles are walked in the order of the data: the
 // client's until it sends, the CompNodes' until they send up, the AttnNodes'
 // until they send down, and so on. That is the total order of exchanges
-// (DESIGN: "one total order"); every rank runs the same driver, so no rank can
+// (docs/phases.md, "Scheduled"); every rank runs the same driver, so no rank can
 // wait for another in a circle (C6).
 //
 //===----------------------------------------------------------------------===//
