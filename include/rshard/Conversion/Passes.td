@@ -18,18 +18,25 @@ def ConvertNCCLToLLVM : Pass<"convert-nccl-to-llvm", "::mlir::ModuleOp"> {
     the step.
 
     ```mlir
-    // before
+    // group.mlir
     func.func @exchange(%rows: memref<?x64xf32>, %peer: index, %comm: !nccl.comm, %stream: !nccl.stream) {
       nccl.group {
         nccl.send %rows to %peer on %comm, %stream : memref<?x64xf32>
       }
       return
     }
-    // after
+    ```
+
+    becomes
+
+    ```mlir
+    // rshard-opt group.mlir --convert-nccl-to-llvm
     func.func @exchange(%rows: memref<?x64xf32>, %peer: index, %comm: !llvm.ptr, %stream: !llvm.ptr) {
-      llvm.call @ncclGroupStart() : () -> i32
-      llvm.call @ncclSend(%data, %count, %float32, %rank, %comm, %stream) : (!llvm.ptr, i64, i32, i32, !llvm.ptr, !llvm.ptr) -> i32
-      llvm.call @ncclGroupEnd() : () -> i32
+      ...
+      %started = llvm.call @ncclGroupStart() : () -> i32
+      ...
+      %sent = llvm.call @ncclSend(%data, %count, %float32, %rank, %comm, %stream) : (!llvm.ptr, i64, i32, i32, !llvm.ptr, !llvm.ptr) -> i32
+      %ended = llvm.call @ncclGroupEnd() : () -> i32
       return
     }
     ```

@@ -26,23 +26,32 @@ def ConvertToKernels : Pass<"convert-rshard-to-cpu", "mlir::ModuleOp"> {
     end, `vector` f32, `rows:<type>` [rows, columns]. f16 is widened to f32. A
     weight that is used in two forms has two ranges.
 
-    Input:
-
     ```mlir
+    // segment.mlir
+    rshard.weight @w "layers.{}.w" layers [0, 3) : tensor<32x64xf32>
+    rshard.buffer @comp.x rows "comp" : memref<?x64xf32>
+    rshard.buffer @pool.key rows "pool_key" : memref<?x32xf32>
     func.func private @enter(%layer: index, %x: tensor<?x64xf32>) -> tensor<?x32xf32> {
       %w = rshard.parameter @w[%layer] : tensor<32x64xf32>
       %y = rshard.linear %x, %w : (tensor<?x64xf32>, tensor<32x64xf32>) -> tensor<?x32xf32>
       return %y : tensor<?x32xf32>
     }
+    func.func @step(%frame: !rshard.frame) {
+      %c2 = arith.constant 2 : index
+      %x = rshard.get_buffer %frame[@comp.x] : memref<?x64xf32>
+      %k = rshard.get_buffer %frame[@pool.key] : memref<?x32xf32>
+      rshard.launch @enter layer %c2 of %frame ins(%x) outs(%k) : (memref<?x64xf32>) -> memref<?x32xf32>
+      return
+    }
     ```
 
-    Output:
+    becomes
 
     ```mlir
-    func.func private @enter(%layer: index, %frame: !rshard.frame,
-                             %x: memref<?x64xf32, strided<[64, 1], offset: ?>>,
-                             %y: memref<?x32xf32, strided<[32, 1], offset: ?>>) {
-      %w = rshard.get_weight %frame, 0[%layer] : memref<1x64x64xf32>
+    // rshard-opt segment.mlir --convert-rshard-to-cpu=cpu=x86-64-v3
+    func.func private @enter(%layer: index, %frame: !rshard.frame, %x: ..., %y: ...) {
+      ...
+      %w = rshard.get_weight %frame, 0[%layer] : memref<2x64x16xf32>
       call @cpu.linear_64x32_f32_none(%x, %w, %y) : ...
       return
     }
@@ -73,7 +82,9 @@ def ConvertFrame : Pass<"convert-rshard-frame-to-llvm", "mlir::ModuleOp"> {
     the rshard dialect are erased.
 
     ```mlir
+    // exchange.mlir
     func.func @step(%frame: !rshard.frame) {
+      %c2 = arith.constant 2 : index
       rshard.exchange %frame, 0 layer %c2
       return
     }
@@ -82,7 +93,9 @@ def ConvertFrame : Pass<"convert-rshard-frame-to-llvm", "mlir::ModuleOp"> {
     becomes
 
     ```mlir
+    // rshard-opt exchange.mlir --convert-rshard-frame-to-llvm
     func.func @rshard_step(%frame: !llvm.ptr) {
+      %c2 = arith.constant 2 : index
       %exchange = arith.constant 0 : i32
       %layer = arith.index_cast %c2 : index to i32
       call @rshard_exchange(%frame, %exchange, %layer) : (!llvm.ptr, i32, i32) -> ()
@@ -108,9 +121,8 @@ def OutlineParallel : Pass<"rshard-cpu-outline-parallel", "mlir::ModuleOp"> {
     The number of iterations depends on shapes alone, never on the number of
     threads (C9).
 
-    Input:
-
     ```mlir
+    // loop.mlir
     func.func private @twice(%x: memref<?xf32>, %n: index) {
       %c0 = arith.constant 0 : index
       %c1 = arith.constant 1 : index
@@ -123,19 +135,30 @@ def OutlineParallel : Pass<"rshard-cpu-outline-parallel", "mlir::ModuleOp"> {
     }
     ```
 
-    Output, with the context's loads and stores left out:
+    becomes, with the context's loads and stores left out
 
     ```mlir
+    // rshard-opt loop.mlir --rshard-cpu-outline-parallel
     func.func private @rshard_parallel_for(!llvm.ptr, !llvm.ptr, i64)
     func.func private @twice(%x: memref<?xf32>, %n: index) {
-      %context = llvm.alloca ... : !llvm.ptr
-      %function = func.constant @twice_parallel0 : (!llvm.ptr, i64, i64) -> ()
-      func.call @rshard_parallel_for(%pointer, %context, %iterations) : ...
+      %one = llvm.mlir.constant(1 : i64) : i64
+      %context = llvm.alloca %one x ... : (i64) -> !llvm.ptr
+      ...
+      %function = constant @twice_parallel0 : (!llvm.ptr, i64, i64) -> ()
+      %pointer = builtin.unrealized_conversion_cast %function : ...
+      %iterations = arith.index_cast %n : index to i64
+      call @rshard_parallel_for(%pointer, %context, %iterations) : (!llvm.ptr, !llvm.ptr, i64) -> ()
       return
     }
-    func.func private @twice_parallel0(%context: !llvm.ptr, %begin: i64, %end: i64) {
-      scf.for %i = %first to %last step %c1 {
-        ...
+    func.func private @twice_parallel0(%values: !llvm.ptr, %begin: i64, %end: i64) {
+      ...
+      %first = arith.index_cast %begin : i64 to index
+      %last = arith.index_cast %end : i64 to index
+      %step = arith.constant 1 : index
+      scf.for %i = %first to %last step %step {
+        %v = memref.load %rows[%i] : memref<?xf32>
+        %w = arith.addf %v, %v : f32
+        memref.store %w, %rows[%i] : memref<?xf32>
       }
       return
     }
@@ -157,11 +180,8 @@ def ApproximateMath : Pass<"rshard-cpu-approximate-math"> {
     `sin` and `cos` are left alone: their polynomials are wrong by 2.3e-4 at the
     angles of rotary embeddings, whose tables the runtime computes in double.
 
-    ```mlir
-    %y = math.exp %x : vector<16xf32>
-    ```
-
-    becomes a sequence of `arith` and `math.fma`.
+    `math.exp` of a `vector<16xf32>`, say, becomes a sequence of `arith` and
+    `math.fma`.
   }];
   let dependentDialects = ["mlir::arith::ArithDialect", "mlir::math::MathDialect",
                            "mlir::vector::VectorDialect"];
