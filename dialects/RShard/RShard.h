@@ -38,7 +38,8 @@ namespace rshard {
 /// Names of discardable attributes.
 constexpr llvm::StringLiteral modelAttrName = "rshard.model";
 constexpr llvm::StringLiteral roleAttrName = "rshard.role";
-/// On a module from the partitioned phase on: per layer, the class of routes that it uses (@query0, @query1, ...).
+/// On a module from the partitioned phase on: per layer, the class of routes
+/// that it uses (@query0, @query1, ...).
 constexpr llvm::StringLiteral layerClassesAttrName = "rshard.layer_classes";
 /// Which weight the frame's slots hold and how it is packed: a list of {weight,
 /// pack, first, count}.
@@ -48,6 +49,10 @@ constexpr llvm::StringLiteral weightSlotsAttrName = "rshard.weight_slots";
 /// first. The type must be a ranked shape whose dimensions but the first are
 /// static.
 int64_t getRowWidth(mlir::ShapedType type);
+
+/// The role at either end of a route.
+Role getSender(RouteKind kind);
+Role getReceiver(RouteKind kind);
 
 /// Fails with an error on `op` unless `value` is finite and more than 0.
 llvm::LogicalResult verifyPositive(mlir::Operation *op, llvm::StringRef name,

@@ -36,6 +36,9 @@ static RouteRule getRule(RouteKind kind) {
   llvm_unreachable("every route has a rule");
 }
 
+Role rshard::getSender(RouteKind kind) { return getRule(kind).from; }
+Role rshard::getReceiver(RouteKind kind) { return getRule(kind).to; }
+
 LogicalResult RouteOp::verify() {
   RouteRule rule = getRule(getKind());
   if (getMask().has_value() != rule.masked)

@@ -119,7 +119,7 @@ func.func @step(%frame: !rshard.frame) {
 // CHECK-NEXT: return
 rshard.weight @tokens "tokens" : tensor<11x8xf32>
 rshard.weight @positions "positions" : tensor<32x8xbf16>
-rshard.weight @type "types" rows [0, 1) : tensor<8xf32>
+rshard.weight @type "types" rows [0, 1) of 2 : tensor<8xf32>
 rshard.table @ids
 rshard.table @at
 rshard.buffer @logits rows "client" : memref<?x11xf32>
