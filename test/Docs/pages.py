@@ -3,7 +3,7 @@
 usage: pages.py CHECKOUT
 
 - relative links lead to files, and their anchors to headings
-- `Suite.test` in backticks is a GoogleTest test; a path in backticks is in the checkout
+- `Suite.test` in backticks is a GoogleTest test, `test_file.test_name` one of pytest; a path in backticks is in the checkout
 - the README shows lines of examples/generate.cpp, in their order
 - pages are ASCII with lines that end without blanks
 """
@@ -15,7 +15,7 @@ from pathlib import Path
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 CODE = re.compile(r"`([^`\n]+)`")
 TEST = re.compile(r"(?:TEST|TEST_F|TEST_P|RC_GTEST_PROP)\((\w+),\s*(\w+)")
-NAME = re.compile(r"[A-Z]\w+\.[A-Za-z]\w*")
+NAME = re.compile(r"(?:[A-Z]\w+|test_\w+)\.[A-Za-z]\w*")
 SOURCES = {"cpp", "h", "hpp", "md", "mlir", "py", "td", "inc", "txt", "json", "rshard"}
 FOLDERS = ("cmake", "dialects", "docs", "include", "lib", "runtime", "scripts", "test", "tokenset", "tools")
 
@@ -55,6 +55,8 @@ def main():
     root = Path(sys.argv[1])
     sources = sorted(root.glob("test/unit/**/*.cpp"))
     tests = {".".join(match) for source in sources for match in TEST.findall(source.read_text(encoding="utf-8"))}
+    for source in sorted(root.glob("test/**/test_*.py")):
+        tests |= {f"{source.stem}.{name}" for name in re.findall(r"^def (test_\w+)", source.read_text(encoding="utf-8"), re.MULTILINE)}
     pages = [root / "README.md", *sorted(root.glob("docs/*.md"))]
     problems = [f"{page.relative_to(root)}: {problem}" for page in pages for problem in check(root, page, tests)]
     example = iter((root / "examples/generate.cpp").read_text(encoding="utf-8").splitlines())
