@@ -1,6 +1,6 @@
 """Holds the IR in pages of documentation to what the tool prints.
 
-usage: doctest.py "RSHARD-OPT" PAGE...
+usage: excerpts.py "RSHARD-OPT" PAGE...
 
 The first line of every ```mlir block says what the block is:
 
