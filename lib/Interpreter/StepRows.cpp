@@ -25,7 +25,9 @@ bool StepRows::showsKey(const tokenset::Mask &mask, int64_t position,
 
 bool StepRows::isSeen(const tokenset::Mask &mask, int64_t position,
                       int32_t row) const {
-  for (int64_t query = begin; query < capacity; ++query)
+  // Under a full mask there is one step: no query comes later.
+  int64_t stop = mask.kind == tokenset::MaskKind::Full ? end : capacity;
+  for (int64_t query = begin; query < stop; ++query)
     if (plan.S.owner(query) == row && mask.visible(query, position))
       return true;
   return false;
