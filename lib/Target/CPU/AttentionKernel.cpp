@@ -97,9 +97,10 @@ void AttentionKernel::build() {
                    [&](At at) { fewLines(at[0], count); });
       },
       [&] {
-        // At least four blocks a head if there are rows for them.
+        // Four blocks a head, if each then has enough lines to pay for
+        // transposing the keys.
         int64_t least =
-            std::min<int64_t>(blockRows, llvm::divideCeil(shape.rows, group));
+            std::min<int64_t>(blockRows, llvm::divideCeil(24, group));
         Index block = k.min(k.max(k.ceilDiv(count, 4), k.index(least)),
                             k.index(blockRows));
         Index blocks = (count + block - 1) / block;
