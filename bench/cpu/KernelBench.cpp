@@ -132,9 +132,16 @@ void linear(benchmark::State &state, Code &code, const std::string &name,
       static_cast<int64_t>(llvm::divideCeil(params.outputs, code.panel()));
   int64_t bytes = panels * params.inputs * code.panel() * size;
   int64_t copies = (int64_t(256) << 20) / bytes;
-  // Halves in [1, 2): normal numbers whether they are read as f32 or bf16.
-  std::vector<uint16_t> weights(copies * bytes / 2);
-  for (size_t i = 0; i < weights.size(); ++i)
+  // In large pages, as the runtime keeps them. Halves in [1, 2): normal numbers
+  // whether they are read as f32 or bf16.
+  size_t total = static_cast<size_t>(copies * bytes);
+  void *memory = mmap(nullptr, total, PROT_READ | PROT_WRITE,
+                      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (memory == MAP_FAILED)
+    fail("no memory for weights");
+  madvise(memory, total, MADV_HUGEPAGE);
+  auto *weights = static_cast<uint16_t *>(memory);
+  for (size_t i = 0; i < total / 2; ++i)
     weights[i] = static_cast<uint16_t>(0x3f80 | (i * 2654435761u >> 9 & 0x7f));
   std::vector<float> x = numbers(rows * params.inputs);
   std::vector<float> y(rows * params.outputs);
@@ -142,8 +149,7 @@ void linear(benchmark::State &state, Code &code, const std::string &name,
   auto output = matrix(y.data(), rows, params.outputs);
   int64_t turn = 0;
   for (auto _ : state) {
-    char *at =
-        reinterpret_cast<char *>(weights.data()) + turn++ % copies * bytes;
+    char *at = static_cast<char *>(memory) + turn++ % copies * bytes;
     Descriptor<3> weight{at,
                          at,
                          0,
@@ -151,6 +157,7 @@ void linear(benchmark::State &state, Code &code, const std::string &name,
                          {params.inputs * code.panel(), code.panel(), 1}};
     code.call(name, &input, &weight, &output);
   }
+  munmap(memory, total);
   auto rate = [&](double amount) {
     return benchmark::Counter(amount * 1e-9,
                               benchmark::Counter::kIsIterationInvariantRate);

@@ -152,6 +152,12 @@ void KernelBuilder::store(Float value, Memory memory, At at, Lanes lanes) {
                                   value);
 }
 
+void KernelBuilder::prefetch(Memory memory, At at) {
+  memref::PrefetchOp::create(ops, loc, memory, valuesOf(at),
+                             /*isWrite=*/false, /*localityHint=*/3,
+                             /*isDataCache=*/true);
+}
+
 Memory KernelBuilder::tile(ArrayRef<int64_t> shape, bool integers) {
   Type element = integers ? Type(ops.getI32Type()) : Type(ops.getF32Type());
   auto type = MemRefType::get(shape, element);

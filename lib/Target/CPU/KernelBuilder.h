@@ -82,6 +82,8 @@ public:
   void store(Float value, Memory memory, At at);
   void store(Float value, Memory memory, At at, Lanes lanes);
   void store(Int value, Memory memory, At at);
+  /// Asks for the cache line of an element that will be read soon.
+  void prefetch(Memory memory, At at);
   /// Scratch of the current task, on its stack.
   Memory tile(llvm::ArrayRef<int64_t> shape, bool integers = false);
 

@@ -19,6 +19,8 @@ namespace rshard::cpu {
 
 namespace {
 struct LinearKernel {
+  static constexpr int64_t prefetchBytes = 4096;
+
   KernelBuilder &k;
   const LinearParams &params;
   const TargetShape &shape;
@@ -65,6 +67,8 @@ struct LinearKernel {
     }
     auto result =
         k.fold(from, to, init, [&](Index depth, KernelBuilder::Carried &sum) {
+          if (height < shape.rows)
+            prefetch(panel, depth);
           Float w = k.load(weight, {panel, depth, none}, shape.panel);
           for (int64_t r = 0; r < height; ++r) {
             Float xr = k.load(x, {global[r], depth});
@@ -73,6 +77,18 @@ struct LinearKernel {
         });
     for (int64_t r = 0; r < height; ++r)
       k.store(result[r], sums, {local[r], none}, shape.panel);
+  }
+
+  /// With few rows the weights come from memory at the speed at which they are
+  /// asked for, and the hardware's prefetch stops at every page: 184 -> 113 us
+  /// for 1 row and 576 x 1536 in bf16. Full tiles lose a few percent by it.
+  void prefetch(Index panel, Index depth) {
+    constexpr int64_t line = 64;
+    int64_t bytes = params.weight == ElementKind::BF16 ? 2 : 4;
+    Index ahead = k.min(depth + prefetchBytes / (shape.panel * bytes),
+                        k.index(params.inputs - 1));
+    for (int64_t at = 0; at < shape.panel; at += line / bytes)
+      k.prefetch(weight, {panel, ahead, k.index(at)});
   }
 
   /// The fused tail, and the only place where a ragged last panel matters.
