@@ -67,7 +67,9 @@ void Kernels::add(mlir::func::FuncOp kernel) {
                   mlir::UnitAttr::get(&context));
 }
 
-void Kernels::load(const SharedObjectOptions &options) {
+void Kernels::load() {
+  SharedObjectOptions options;
+  options.addressSanitizer = sanitized;
   ASSERT_TRUE(succeeded(mlir::verify(*module)));
   mlir::PassManager passes(&context);
   buildLoweringPipeline(passes);
