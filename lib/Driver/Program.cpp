@@ -1,0 +1,53 @@
+//===- Program.cpp - from a module to an artifact -------------------------===//
+
+#include "rshard/Driver/Program.h"
+#include "ManifestBuilder.h"
+#include "rshard/runtime/Artifact.h"
+
+using namespace mlir;
+using namespace rshard;
+
+std::string rshard::getProducer() { return "rshard " RSHARD_VERSION; }
+
+FailureOr<Program> rshard::compileProgram(ModuleOp module, Phase from,
+                                          const ProgramOptions &options) {
+  if (from > Phase::Partitioned)
+    return module.emitError("phase ")
+           << getPhaseName(from) << " vs partitioned or an earlier one: an "
+           << "artifact holds the partitioned program";
+  PhaseOptions phases = options.phases;
+  phases.to = Phase::Partitioned;
+  if (failed(runPhases(module, from, phases)))
+    return failure();
+  Program program;
+  program.ir = printModule(module);
+  phases.to = Phase::Scheduled;
+  if (failed(runPhases(module, Phase::Partitioned, phases)))
+    return failure();
+
+  FailureOr<cpu::HostObject> host = cpu::compileForCpu(module, options.cpu);
+  if (failed(host))
+    return failure();
+  FailureOr<runtime::Manifest> manifest =
+      buildManifest(module, *host, program.ir);
+  if (failed(manifest))
+    return failure();
+  program.manifest = std::move(*manifest);
+  program.manifest.producer = getProducer();
+  program.manifest.hashes.content = options.content;
+  program.host = std::move(host->code);
+  return program;
+}
+
+LogicalResult rshard::writeProgram(MLIRContext *context, const Program &program,
+                                   const std::string &path) {
+  std::span<const std::byte> host(
+      reinterpret_cast<const std::byte *>(program.host.data()),
+      program.host.size());
+  auto written =
+      runtime::writeArtifact(path, program.manifest, host, program.ir);
+  if (!written)
+    return emitError(FileLineColLoc::get(context, path, 0, 0))
+           << written.error().message;
+  return success();
+}
