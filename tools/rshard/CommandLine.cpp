@@ -36,6 +36,11 @@ ExitStatus rshard::tool::runCommandLine(int argc, char **argv) {
   app.get_formatter()->column_width(34);
   app.footer("\nExit status: 0, 1 (the input is wrong), 2 (usage), 3 (internal "
              "error).\nData goes to stdout, everything else to stderr.");
+  addPlan(app, status);
+  addExplain(app, status);
+  addVerify(app, status);
   addCompile(app, status);
+  addRun(app, status);
+  addInspect(app, status);
   return parse(app, argc, argv, status);
 }

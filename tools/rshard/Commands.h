@@ -14,6 +14,11 @@ namespace rshard::tool {
 /// Each adds one subcommand, which sets `status` when it is run. Options live
 /// as long as the program.
 void addCompile(CLI::App &app, ExitStatus &status);
+void addExplain(CLI::App &app, ExitStatus &status);
+void addInspect(CLI::App &app, ExitStatus &status);
+void addPlan(CLI::App &app, ExitStatus &status);
+void addRun(CLI::App &app, ExitStatus &status);
+void addVerify(CLI::App &app, ExitStatus &status);
 
 /// Parses the command line and runs the subcommand.
 ExitStatus runCommandLine(int argc, char **argv);

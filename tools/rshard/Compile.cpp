@@ -1,13 +1,14 @@
 //===- Compile.cpp - rshard compile ---------------------------------------===//
 
+#include "Artifacts.h"
 #include "Commands.h"
 #include "ModelOptions.h"
+#include "OptionChecks.h"
 #include "PlanOptions.h"
 #include "mlir/IR/MLIRContext.h"
 #include "rshard/Driver/DiagnosticPrinter.h"
 #include "rshard/Driver/Phases.h"
 #include "rshard/Register.h"
-#include <CLI/CLI.hpp>
 
 using namespace rshard;
 using namespace rshard::tool;
@@ -16,11 +17,28 @@ namespace {
 struct Options {
   ModelOptions model;
   PlanOptions plan;
-  std::string to = "scheduled", from, output = "-", dumpPhases;
+  std::string to = "artifact", from, output, dumpPhases, target = "cpu",
+              cpu = "native", weights;
 };
 } // namespace
 
-static ExitStatus run(const Options &options) {
+static ExitStatus toArtifact(const Options &options) {
+  if (options.output.empty() || options.output == "-") {
+    llvm::errs() << "error: an artifact needs a file: -o FILE, or --to PHASE "
+                    "for IR\n";
+    return BadUsage;
+  }
+  ArtifactRequest request{.model = options.model,
+                          .plan = options.plan,
+                          .cpu = options.cpu,
+                          .from = options.from,
+                          .dumpPhases = options.dumpPhases,
+                          .weights = options.weights};
+  return compileArtifact(request, options.output);
+}
+
+/// Stops at a phase and prints it.
+static ExitStatus toPhase(const Options &options) {
   mlir::DialectRegistry registry;
   registerDialects(registry);
   mlir::MLIRContext context(registry);
@@ -50,9 +68,19 @@ static ExitStatus run(const Options &options) {
     return BadUsage;
   }
   if (mlir::failed(runPhases(module, from, phases)) ||
-      mlir::failed(writeText(&context, options.output, printModule(module))))
+      mlir::failed(writeText(&context,
+                             options.output.empty() ? "-" : options.output,
+                             printModule(module))))
     return BadInput;
   return Success;
+}
+
+static ExitStatus run(const Options &options) {
+  if (options.target == "cuda") {
+    llvm::errs() << "error: --target cuda: it is not built yet; cpu is\n";
+    return BadInput;
+  }
+  return options.to == "artifact" ? toArtifact(options) : toPhase(options);
 }
 
 void rshard::tool::addCompile(CLI::App &app, ExitStatus &status) {
@@ -65,25 +93,32 @@ void rshard::tool::addCompile(CLI::App &app, ExitStatus &status) {
   for (Phase phase :
        {Phase::Model, Phase::Planned, Phase::Partitioned, Phase::Scheduled})
     names.push_back(getPhaseName(phase).str());
-  command
-      ->add_option("--to", options->to, "stop at this phase and print its IR")
-      ->type_name("PHASE")
-      ->check(CLI::IsMember(names));
-  command
-      ->add_option("--from", options->from,
-                   "the phase of an .mlir MODEL [found by its ops]")
-      ->type_name("PHASE")
-      ->check(CLI::IsMember(names));
-  command
-      ->add_option("--dump-phases", options->dumpPhases,
-                   "write the IR of every phase into this directory")
-      ->type_name("DIR");
-  command
-      ->add_option("-o,--output", options->output, "output file; - is stdout")
-      ->type_name("FILE");
+  std::vector<std::string> targets = names;
+  targets.push_back("artifact");
+  auto add = [&](const char *name, std::string &value, const char *type,
+                 const char *help) {
+    return command->add_option(name, value, help)->type_name(type);
+  };
+  add("--to", options->to, "PHASE",
+      "stop at model, planned, partitioned or scheduled and print the IR "
+      "[artifact]")
+      ->check(oneOf(targets));
+  add("--from", options->from, "PHASE",
+      "the phase of an .mlir MODEL [found by its ops]")
+      ->check(oneOf(names));
+  add("--dump-phases", options->dumpPhases, "DIR",
+      "write the IR of every phase into this directory");
+  add("--target", options->target, "TARGET", "cpu or cuda [cpu]")
+      ->check(oneOf({"cpu", "cuda"}));
+  add("--cpu", options->cpu, "NAME",
+      "CPU to generate code for, as LLVM names it [native]");
+  add("--model", options->weights, "DIR",
+      "directory with the weights of an .mlir MODEL: the artifact then names "
+      "them");
+  add("-o,--output", options->output, "FILE", "output file; - is stdout");
   command->footer("\nExamples:\n"
-                  "  rshard compile models/llama --to model\n"
+                  "  rshard compile models/llama -o llama.rshard\n"
                   "  rshard compile models/llama --comp 4 --attn 4x4 --to "
-                  "scheduled -o llama.mlir\n");
+                  "partitioned\n");
   command->callback([options, &status] { status = run(*options); });
 }

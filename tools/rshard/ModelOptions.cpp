@@ -8,11 +8,12 @@ using namespace rshard;
 using namespace rshard::tool;
 
 void ModelOptions::add(CLI::App &app) {
+  std::string help =
+      "a Hugging Face directory (config.json, *.safetensors) or .mlir";
   app.add_option("model", path,
-                 "a Hugging Face directory (config.json, *.safetensors) or "
-                 ".mlir")
-      ->type_name("MODEL")
-      ->required();
+                 required ? help : help + "; or a plan's JSON file")
+      ->type_name(required ? "MODEL" : "MODEL|PLAN")
+      ->required(required);
   app.add_option("--config", overrides,
                  "use VALUE (JSON) for KEY of config.json; may be repeated")
       ->type_name("KEY=VALUE")

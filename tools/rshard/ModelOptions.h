@@ -11,9 +11,10 @@ class App;
 
 namespace rshard::tool {
 
-/// MODEL and --config.
+/// MODEL and --config. Where a model may be missing, PLAN may stand for it.
 class ModelOptions {
 public:
+  explicit ModelOptions(bool required = true) : required(required) {}
   void add(CLI::App &app);
   const std::string &getPath() const { return path; }
 
@@ -22,6 +23,7 @@ public:
   mlir::FailureOr<ImportedModel> load(mlir::MLIRContext &context) const;
 
 private:
+  bool required;
   std::string path;
   std::vector<std::string> overrides;
 };

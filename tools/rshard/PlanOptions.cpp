@@ -1,8 +1,8 @@
 //===- PlanOptions.cpp - the options that say which plan ------------------===//
 
 #include "PlanOptions.h"
+#include "OptionChecks.h"
 #include "rshard/tokenset/ClusterRule.h"
-#include <CLI/CLI.hpp>
 #include <fstream>
 #include <sstream>
 
@@ -11,16 +11,14 @@ using namespace rshard::tool;
 
 void PlanOptions::add(CLI::App &app) {
   const char *group = "Plan";
-  auto *fromFile =
-      app.add_option("--plan", file, "read the plan from this JSON file")
-          ->type_name("FILE")
-          ->group(group);
+  app.add_option("--plan", file, "read the plan from this JSON file")
+      ->type_name("FILE")
+      ->group(group);
   auto number = [&](const char *name, std::optional<int64_t> &value,
                     const char *help) {
     app.add_option(name, value, help)
         ->type_name("N")
-        ->check(CLI::PositiveNumber)
-        ->excludes(fromFile)
+        ->check(atLeast(1))
         ->group(group);
   };
   number("--comp", comp, "CompNodes [4]");
@@ -35,16 +33,14 @@ void PlanOptions::add(CLI::App &app) {
   app.add_option("--attn", attn,
                  "grid of AttnNodes, query x key shards [what the rule yields]")
       ->type_name("QxK")
-      ->excludes(fromFile)
       ->group(group);
   app.add_option("--client-layers", clientLayers,
                  "first and last layers that the client runs [0,0]")
       ->type_name("L0,L1")
-      ->excludes(fromFile)
       ->group(group);
   app.add_option("--ranks", ranks, "ranks that share the nodes [one per node]")
       ->type_name("N")
-      ->check(CLI::PositiveNumber)
+      ->check(atLeast(1))
       ->group(group);
 }
 
@@ -76,6 +72,10 @@ static bool parseLayers(const std::string &text, int32_t &first,
 
 tokenset::Expected<tokenset::Plan> PlanOptions::make() const {
   if (!file.empty()) {
+    if (comp || cluster || period || group || !attn.empty() ||
+        !clientLayers.empty())
+      return tokenset::Error{"error: --plan: options of another plan were "
+                             "given too; only --ranks changes a file's plan"};
     auto plan = readPlanFile(file);
     if (plan && ranks)
       if (auto placed = tokenset::place(*plan, *ranks); !placed)

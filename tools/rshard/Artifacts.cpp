@@ -1,0 +1,164 @@
+//===- Artifacts.cpp - from a model to an artifact on disk ----------------===//
+
+#include "Artifacts.h"
+#include "Progress.h"
+#include "RShard/RShard.h"
+#include "mlir/IR/MLIRContext.h"
+#include "rshard/Driver/DiagnosticPrinter.h"
+#include "rshard/Driver/Program.h"
+#include "rshard/Register.h"
+#include "rshard/Target/CPU/TargetShape.h"
+#include "rshard/runtime/ABI.h"
+#include "rshard/runtime/Artifact.h"
+#include "rshard/runtime/Weights.h"
+#include <unistd.h>
+
+using namespace rshard;
+using namespace rshard::tool;
+
+namespace {
+
+/// A model that has been loaded and planned, ready to be compiled.
+class Compilation {
+public:
+  explicit Compilation(const ArtifactRequest &request)
+      : request(request), context(getRegistry()), printer(&context) {}
+
+  ExitStatus load();
+  /// The hash of everything that the artifact depends on.
+  tokenset::Expected<std::string> getKey();
+  ExitStatus compile(const std::filesystem::path &path);
+
+private:
+  static mlir::DialectRegistry getRegistry() {
+    mlir::DialectRegistry registry;
+    registerDialects(registry);
+    return registry;
+  }
+  ExitStatus identify();
+
+  const ArtifactRequest &request;
+  mlir::MLIRContext context;
+  DiagnosticPrinter printer;
+  ImportedModel model;
+  Phase from = Phase::Model;
+  ProgramOptions options;
+};
+
+} // namespace
+
+static ExitStatus fail(const std::string &message,
+                       ExitStatus status = BadInput) {
+  llvm::errs() << message << "\n";
+  return status;
+}
+
+/// C10: the artifact names the model's identity and the hash of its weights.
+ExitStatus Compilation::identify() {
+  std::string directory = request.weights;
+  if (directory.empty() &&
+      std::filesystem::is_directory(request.model.getPath()))
+    directory = request.model.getPath();
+  if (directory.empty())
+    return Success;
+  auto weights = runtime::Weights::open(directory);
+  if (!weights)
+    return fail("error: " + weights.error().message);
+  Progress progress("hashing weights");
+  auto content = weights->content(progress);
+  if (!content)
+    return fail("error: " + content.error().message);
+  options.content = *content;
+  // IR that was written by hand does not say which model it is.
+  mlir::ModuleOp module = *model.module;
+  auto attr = module->getAttrOfType<ModelAttr>(modelAttrName);
+  if (attr && attr.getHash().empty())
+    module->setAttr(modelAttrName,
+                    ModelAttr::get(&context, attr.getArchitecture(),
+                                   attr.getPositions(), attr.getEnd(),
+                                   weights->identity()));
+  return Success;
+}
+
+ExitStatus Compilation::load() {
+  mlir::FailureOr<ImportedModel> loaded = request.model.load(context);
+  if (mlir::failed(loaded))
+    return BadInput;
+  model = std::move(*loaded);
+  from =
+      request.from.empty() ? getPhase(*model.module) : *findPhase(request.from);
+  if (from == Phase::Model) {
+    auto plan = request.plan.make();
+    if (!plan)
+      return fail(plan.error().message);
+    options.phases.plan = std::move(*plan);
+  } else if (request.plan.given()) {
+    return fail("error: " + request.model.getPath() +
+                    " holds a plan: options "
+                    "of another one were given too",
+                BadUsage);
+  }
+  options.phases.dumpDirectory = request.dumpPhases;
+  options.cpu.cpu = request.cpu;
+  return identify();
+}
+
+tokenset::Expected<std::string> Compilation::getKey() {
+  // Another build of the compiler may generate other code.
+  auto self = runtime::MappedFile::open("/proc/self/exe");
+  if (!self)
+    return self.error();
+  auto target = cpu::CpuTarget::get(request.cpu,
+                                    [&] { return model.module->emitError(); });
+  if (mlir::failed(target))
+    return tokenset::Error{"--cpu " + request.cpu};
+  std::string text = runtime::sha256(self->bytes()) + "\n" + getProducer() +
+                     "\nabi " + std::to_string(RSHARD_ABI_VERSION) + "\n" +
+                     target->name + " " + target->featureString() + "\n" +
+                     options.content + "\n";
+  if (from == Phase::Model)
+    text += tokenset::printPlan(options.phases.plan);
+  return runtime::sha256(text + printModule(*model.module));
+}
+
+ExitStatus Compilation::compile(const std::filesystem::path &path) {
+  mlir::FailureOr<Program> program =
+      compileProgram(*model.module, from, options);
+  if (mlir::failed(program) ||
+      mlir::failed(writeProgram(&context, *program, path.string())))
+    return BadInput;
+  return Success;
+}
+
+ExitStatus rshard::tool::compileArtifact(const ArtifactRequest &request,
+                                         const std::filesystem::path &path) {
+  Compilation compilation(request);
+  if (ExitStatus status = compilation.load(); status != Success)
+    return status;
+  return compilation.compile(path);
+}
+
+ExitStatus rshard::tool::compileCached(const ArtifactRequest &request,
+                                       std::filesystem::path &path) {
+  Compilation compilation(request);
+  if (ExitStatus status = compilation.load(); status != Success)
+    return status;
+  auto key = compilation.getKey();
+  if (!key)
+    return fail("error: " + key.error().message);
+  std::error_code error;
+  std::filesystem::path directory = runtime::cacheDirectory();
+  if (directory.empty())
+    directory = std::filesystem::temp_directory_path(error) /
+                ("rshard-" + std::to_string(getuid()));
+  directory /= "artifacts";
+  std::filesystem::create_directories(directory, error);
+  if (error)
+    return fail("error: " + directory.string() + ": " + error.message());
+  path = directory / (*key + ".rshard");
+  // A damaged file in the cache is made again.
+  if (runtime::Artifact::open(path))
+    return Success;
+  llvm::errs() << "compiling " << request.model.getPath() << "\n";
+  return compilation.compile(path);
+}

@@ -1,0 +1,37 @@
+//===- Artifacts.h - from a model to an artifact on disk --------*- C++ -*-===//
+
+#ifndef RSHARD_TOOLS_RSHARD_ARTIFACTS_H
+#define RSHARD_TOOLS_RSHARD_ARTIFACTS_H
+
+#include "ExitStatus.h"
+#include "ModelOptions.h"
+#include "PlanOptions.h"
+#include <filesystem>
+
+namespace rshard::tool {
+
+/// What a compilation to an artifact needs to know beside model and plan.
+struct ArtifactRequest {
+  const ModelOptions &model;
+  const PlanOptions &plan;
+  std::string cpu = "native";
+  /// The phase of an .mlir MODEL; empty: found by its ops.
+  std::string from;
+  std::string dumpPhases;
+  /// A directory with the weights of an .mlir MODEL; may be empty.
+  std::string weights;
+};
+
+/// Compiles to `path`. Prints what is wrong and returns the exit status.
+ExitStatus compileArtifact(const ArtifactRequest &request,
+                           const std::filesystem::path &path);
+
+/// As compileArtifact, into the user's cache under the hash of everything that
+/// the artifact depends on; an artifact that is there is not compiled again.
+/// Without a cache directory `path` is in the temporary directory.
+ExitStatus compileCached(const ArtifactRequest &request,
+                         std::filesystem::path &path);
+
+} // namespace rshard::tool
+
+#endif // RSHARD_TOOLS_RSHARD_ARTIFACTS_H

@@ -1,0 +1,68 @@
+//===- Generation.cpp - a prompt and its continuation ---------------------===//
+
+#include "Generation.h"
+#include <algorithm>
+#include <chrono>
+
+using namespace rshard;
+using namespace rshard::tool;
+using Clock = std::chrono::steady_clock;
+
+static double secondsSince(Clock::time_point begin) {
+  return std::chrono::duration<double>(Clock::now() - begin).count();
+}
+
+tokenset::Expected<Generation>
+rshard::tool::generate(runtime::Session &session,
+                       const std::vector<int32_t> &prompt,
+                       const GenerationOptions &options,
+                       const std::function<void(int32_t)> &emit) {
+  auto sampler = runtime::Sampler::create(options.sampling);
+  if (!sampler)
+    return sampler.error();
+  const std::vector<int32_t> &end = session.manifest().model.endTokens;
+  Generation out;
+  out.tokens = prompt;
+  out.promptLength = static_cast<int64_t>(prompt.size());
+
+  std::vector<float> last;
+  auto step = [&](int64_t begin, int64_t count) -> tokenset::Expected<void> {
+    auto rows = session.step({out.tokens.data() + begin, size_t(count)}, begin,
+                             options.keepRows ? runtime::Want::All
+                                              : runtime::Want::Last);
+    if (!rows)
+      return rows.error();
+    out.width = rows->width;
+    if (options.keepRows)
+      out.rows.insert(out.rows.end(), rows->data,
+                      rows->data + rows->rows * rows->width);
+    std::span<const float> row = rows->row(rows->rows - 1);
+    last.assign(row.begin(), row.end());
+    return {};
+  };
+
+  Clock::time_point begin = Clock::now();
+  int64_t chunk = options.chunk ? options.chunk : out.promptLength;
+  for (int64_t at = 0; at < out.promptLength; at += chunk)
+    if (auto done = step(at, std::min(chunk, out.promptLength - at)); !done)
+      return done.error();
+  out.promptSeconds = secondsSince(begin);
+
+  begin = Clock::now();
+  for (int64_t made = 0; made < options.newTokens; ++made) {
+    auto token = sampler->next(last);
+    if (!token)
+      return token.error();
+    if (!options.ignoreEnd &&
+        std::find(end.begin(), end.end(), *token) != end.end())
+      break;
+    out.tokens.push_back(*token);
+    emit(*token);
+    // The last token's own logits are asked for by nobody.
+    if (made + 1 < options.newTokens)
+      if (auto done = step(int64_t(out.tokens.size()) - 1, 1); !done)
+        return done.error();
+  }
+  out.tokenSeconds = secondsSince(begin);
+  return out;
+}

@@ -1,0 +1,82 @@
+//===- Inspect.cpp - rshard inspect ---------------------------------------===//
+
+#include "Commands.h"
+#include "rshard/runtime/Artifact.h"
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <nlohmann/json.hpp>
+
+using namespace rshard;
+using namespace rshard::tool;
+using nlohmann::json;
+
+namespace {
+struct Options {
+  std::string path;
+  bool ir = false, json = false;
+};
+} // namespace
+
+static void print(const std::string &text) {
+  std::fwrite(text.data(), 1, text.size(), stdout);
+}
+
+static void printSummary(const runtime::Artifact &artifact) {
+  const runtime::Manifest &manifest = artifact.manifest();
+  const runtime::ModelInfo &model = manifest.model;
+  auto line = [](const std::string &name, const std::string &value) {
+    print(name + std::string(14 - name.size(), ' ') + value + "\n");
+  };
+  auto count = [](auto value) { return std::to_string(value); };
+  line("producer", manifest.producer);
+  line("abi", count(manifest.abi));
+  line("architecture", model.architecture);
+  line("layers", count(model.layers) + " of " + count(model.hidden) + " (" +
+                     count(model.heads) + " heads, " + count(model.kvHeads) +
+                     " key heads of " + count(model.headSize) + ")");
+  line("vocabulary", count(model.vocabulary));
+  line("positions", count(model.maxPositions));
+  line("target", manifest.target.name + ", " + manifest.target.cpu);
+  std::string missing = runtime::missingCpuFeature(manifest.target.features);
+  line("features", count(manifest.target.features.size()) +
+                       (missing.empty() ? ", this machine has them all"
+                                        : ", this machine lacks " + missing));
+  line("frame", count(manifest.buffers.size()) + " buffers, " +
+                    count(manifest.tables.size()) + " tables, " +
+                    count(manifest.weightSlots()) + " weights");
+  line("host code", count(artifact.host().size()) + " bytes");
+  line("host hash", artifact.hostHash());
+  line("ir hash", manifest.hashes.ir);
+  line("model hash", manifest.hashes.model);
+  line("weights hash", manifest.hashes.content);
+}
+
+static ExitStatus run(const Options &options) {
+  auto artifact = runtime::Artifact::inspect(options.path);
+  if (!artifact) {
+    std::fprintf(stderr, "error: %s\n", artifact.error().message.c_str());
+    return BadInput;
+  }
+  if (options.ir)
+    print(std::string(artifact->ir()));
+  else if (options.json)
+    print(artifact->manifest().toJson() + "\n");
+  else
+    printSummary(*artifact);
+  return Success;
+}
+
+void rshard::tool::addInspect(CLI::App &app, ExitStatus &status) {
+  auto options = std::make_shared<Options>();
+  CLI::App *command = app.add_subcommand(
+      "inspect", "look into an artifact without running its code");
+  command->add_option("artifact", options->path)
+      ->type_name("ARTIFACT")
+      ->required();
+  auto *ir = command->add_flag("--ir", options->ir,
+                               "print the IR of the partitioned phase");
+  command->add_flag("--json", options->json, "print the manifest")
+      ->excludes(ir);
+  command->footer("\nExample:\n  rshard inspect model.rshard --json\n");
+  command->callback([options, &status] { status = run(*options); });
+}

@@ -1,0 +1,66 @@
+//===- Plan.cpp - rshard plan ---------------------------------------------===//
+
+#include "Commands.h"
+#include "OptionChecks.h"
+#include "Subject.h"
+#include "rshard/tokenset/Views.h"
+#include "llvm/Support/FileUtilities.h"
+#include "llvm/Support/raw_ostream.h"
+
+using namespace rshard;
+using namespace rshard::tool;
+
+namespace {
+struct Options {
+  SubjectOptions subject;
+  int64_t length = 128;
+  std::string output = "-";
+};
+} // namespace
+
+static ExitStatus fail(const std::string &message) {
+  llvm::errs() << "error: " << message << "\n";
+  return BadInput;
+}
+
+static ExitStatus run(const Options &options) {
+  SubjectOptions::Subject subject;
+  if (ExitStatus status = options.subject.load(subject); status != Success)
+    return status;
+  std::string text = tokenset::printPlan(subject.plan);
+  if (options.output == "-") {
+    llvm::outs() << text;
+  } else if (llvm::Error error = llvm::writeToOutput(
+                 options.output, [&](llvm::raw_ostream &os) {
+                   os << text;
+                   return llvm::Error::success();
+                 })) {
+    return fail(options.output + ": " + llvm::toString(std::move(error)));
+  }
+  auto views = tokenset::summarizeViews(
+      subject.plan, std::min(options.length, subject.plan.limit()));
+  if (!views)
+    return fail(views.error().message);
+  llvm::errs() << tokenset::describe(subject.plan, *views) << "\n";
+  return Success;
+}
+
+void rshard::tool::addPlan(CLI::App &app, ExitStatus &status) {
+  auto options = std::make_shared<Options>();
+  CLI::App *command =
+      app.add_subcommand("plan", "make a plan by hand and write it as JSON");
+  options->subject.add(*command);
+  command
+      ->add_option("--length", options->length,
+                   "tokens of the text whose views are said [128]")
+      ->type_name("N")
+      ->check(atLeast(1));
+  command
+      ->add_option("-o,--output", options->output, "output file; - is stdout")
+      ->type_name("FILE");
+  command->footer("\nExamples:\n"
+                  "  rshard plan --comp 8 --cluster 2 --attn 8x8\n"
+                  "  rshard plan models/llama --comp 4 --cluster 2 --period 7 "
+                  "--client-layers 1,0 -o plan.json\n");
+  command->callback([options, &status] { status = run(*options); });
+}

@@ -1,0 +1,27 @@
+//===- Prompt.h - the tokens that a run starts with -------------*- C++ -*-===//
+
+#ifndef RSHARD_TOOLS_RSHARD_PROMPT_H
+#define RSHARD_TOOLS_RSHARD_PROMPT_H
+
+#include "rshard/tokenset/Expected.h"
+#include "tokenizer/Tokenizer.h"
+#include <optional>
+
+namespace rshard::tool {
+
+struct Prompt {
+  std::vector<int32_t> tokens;
+  /// Of the model's directory: for text prompts, and if it is there and can be
+  /// read for token prompts.
+  std::optional<tokenizer::Tokenizer> tokenizer;
+};
+
+/// `text`: a prompt to be encoded by tokenizer.json in `directory`. `ids`:
+/// `1,2,3`, or a .npy file of integers. Exactly one of them is given.
+tokenset::Expected<Prompt> readPrompt(const std::optional<std::string> &text,
+                                      const std::optional<std::string> &ids,
+                                      const std::string &directory);
+
+} // namespace rshard::tool
+
+#endif // RSHARD_TOOLS_RSHARD_PROMPT_H

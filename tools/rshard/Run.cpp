@@ -1,0 +1,221 @@
+//===- Run.cpp - rshard run -----------------------------------------------===//
+
+#include "Artifacts.h"
+#include "Commands.h"
+#include "Generation.h"
+#include "OptionChecks.h"
+#include "Progress.h"
+#include "Prompt.h"
+#include "RunReport.h"
+
+using namespace rshard;
+using namespace rshard::tool;
+
+namespace {
+struct Options {
+  ModelOptions model;
+  PlanOptions plan;
+  std::string weights, cpu = "native", logits, hidden;
+  std::optional<std::string> prompt, tokens;
+  GenerationOptions generation;
+  int64_t capacity = 0;
+  int threads = 0;
+  bool json = false, stats = false;
+};
+} // namespace
+
+static ExitStatus fail(const std::string &message,
+                       ExitStatus status = BadInput) {
+  std::fprintf(stderr, "error: %s\n", message.c_str());
+  return status;
+}
+
+static bool isArtifact(const std::string &path) {
+  return std::filesystem::is_regular_file(path) && !path.ends_with(".mlir") &&
+         !path.ends_with(".mlirbc");
+}
+
+/// The directory with weights and tokenizer.
+static tokenset::Expected<std::string> getDirectory(const Options &options) {
+  const std::string &path = options.model.getPath();
+  if (!options.weights.empty())
+    return options.weights;
+  if (std::filesystem::is_directory(path))
+    return path;
+  return tokenset::Error{path + " holds no weights: --model DIR says where "
+                                "they are"};
+}
+
+static ExitStatus findArtifact(const Options &options,
+                               const std::string &directory,
+                               std::filesystem::path &path) {
+  if (isArtifact(options.model.getPath())) {
+    path = options.model.getPath();
+    if (options.plan.given())
+      return fail(path.string() + " is compiled: its plan cannot be changed",
+                  BadUsage);
+    return Success;
+  }
+  ArtifactRequest request{.model = options.model,
+                          .plan = options.plan,
+                          .cpu = options.cpu,
+                          .from = {},
+                          .dumpPhases = {},
+                          .weights = directory};
+  return compileCached(request, path);
+}
+
+/// Refuses what does not fit the model before its weights are packed.
+static tokenset::Expected<void> check(const Options &options,
+                                      const runtime::ModelInfo &model) {
+  using tokenset::Error;
+  if (model.hasHead && !options.hidden.empty())
+    return Error{"--hidden: " + model.architecture +
+                 " has a head: --logits writes its results"};
+  if (!model.hasHead && !options.logits.empty())
+    return Error{"--logits: " + model.architecture +
+                 " has no head: --hidden writes its rows"};
+  if (!model.hasHead && options.generation.newTokens > 0)
+    return Error{model.architecture + " has no head to generate " +
+                 std::to_string(options.generation.newTokens) +
+                 " tokens with: --max-new-tokens 0, with --hidden OUT.npy"};
+  return {};
+}
+
+static ExitStatus run(Options &options) {
+  auto directory = getDirectory(options);
+  if (!directory)
+    return fail(directory.error().message);
+  auto prompt = readPrompt(options.prompt, options.tokens, *directory);
+  if (!prompt)
+    return fail(prompt.error().message);
+  std::filesystem::path path;
+  if (ExitStatus status = findArtifact(options, *directory, path);
+      status != Success)
+    return status;
+  auto artifact = runtime::Artifact::open(path);
+  if (!artifact)
+    return fail(artifact.error().message);
+  auto weights = runtime::Weights::open(*directory);
+  if (!weights)
+    return fail(weights.error().message);
+  const runtime::ModelInfo &model = artifact->manifest().model;
+  if (!model.hasHead && !options.hidden.empty())
+    options.generation.newTokens = 0;
+  if (auto good = check(options, model); !good)
+    return fail(good.error().message);
+
+  runtime::setThreads(options.threads);
+  runtime::SessionOptions settings;
+  int64_t length = static_cast<int64_t>(prompt->tokens.size()) +
+                   options.generation.newTokens;
+  settings.capacity = options.capacity ? options.capacity : length;
+  if (length > settings.capacity)
+    return fail(std::to_string(prompt->tokens.size()) + " tokens and " +
+                std::to_string(options.generation.newTokens) +
+                " new ones vs a capacity of " +
+                std::to_string(settings.capacity) + " positions");
+  settings.allRows = !options.logits.empty() || !options.hidden.empty();
+  settings.progress = Progress("packing weights");
+  options.generation.keepRows = settings.allRows;
+  auto session = runtime::Session::create(*artifact, *weights, settings);
+  if (!session)
+    return fail(session.error().message);
+  settings.progress = {};
+
+  RunReport report(*session, *prompt, options.json);
+  auto generation = generate(*session, prompt->tokens, options.generation,
+                             [&](int32_t token) { report.stream(token); });
+  if (!generation)
+    return fail(generation.error().message);
+  for (const std::string &file : {options.logits, options.hidden})
+    if (!file.empty())
+      if (auto written = runtime::writeNpy(file, generation->rows,
+                                           int64_t(generation->rows.size()) /
+                                               generation->width,
+                                           generation->width);
+          !written)
+        return fail(written.error().message);
+  report.finish(*generation, options.stats);
+  return Success;
+}
+
+static void addGeneration(CLI::App &command, Options &options) {
+  GenerationOptions &generation = options.generation;
+  auto add = [&](const char *name, auto &value, const char *type,
+                 const char *help) {
+    return command.add_option(name, value, help)
+        ->type_name(type)
+        ->group("Generation");
+  };
+  add("--max-new-tokens", generation.newTokens, "N",
+      "tokens to generate [32]; 0 only runs the prompt")
+      ->check(atLeast(0));
+  add("--temperature", generation.sampling.temperature, "T",
+      "0 takes the most likely token [0]");
+  add("--top-p", generation.sampling.topP, "P",
+      "draw from the most likely tokens that reach this probability [1]");
+  add("--seed", generation.sampling.seed, "N", "of the draws [0]");
+  command
+      .add_flag("--ignore-eos", generation.ignoreEnd,
+                "go on after the end token")
+      ->group("Generation");
+}
+
+void rshard::tool::addRun(CLI::App &app, ExitStatus &status) {
+  auto options = std::make_shared<Options>();
+  CLI::App *command = app.add_subcommand(
+      "run", "run a model or an artifact on all nodes in this process");
+  options->model.add(*command);
+  auto *input = command->add_option_group("Input");
+  input->add_option("--prompt", options->prompt, "text")->type_name("TEXT");
+  input
+      ->add_option("--tokens", options->tokens,
+                   "token ids: 1,2,3 or a .npy file")
+      ->type_name("IDS|FILE");
+  input->require_option(1);
+  command
+      ->add_option("--model", options->weights,
+                   "directory with the weights and the tokenizer of an "
+                   "artifact or of .mlir")
+      ->type_name("DIR");
+  addGeneration(*command, *options);
+  command
+      ->add_option("--logits", options->logits,
+                   "write the logits of every position that is run, float32 "
+                   "[tokens, vocabulary]")
+      ->type_name("OUT.npy");
+  command
+      ->add_option("--hidden", options->hidden,
+                   "write the last hidden rows of a model without a head")
+      ->type_name("OUT.npy");
+  command
+      ->add_option("--chunk", options->generation.chunk,
+                   "rows of a step of the prompt [512]")
+      ->type_name("N")
+      ->check(atLeast(0));
+  command
+      ->add_option("--capacity", options->capacity,
+                   "positions of the session [prompt + new tokens]")
+      ->type_name("N")
+      ->check(atLeast(0));
+  command->add_option("--threads", options->threads, "threads [all cores]")
+      ->type_name("N")
+      ->check(atLeast(0));
+  command
+      ->add_option("--cpu", options->cpu, "CPU to generate code for [native]")
+      ->type_name("NAME");
+  command->add_flag("--json", options->json,
+                    "print one JSON object; `tokens` are prompt and "
+                    "continuation");
+  command->add_flag("--stats", options->stats,
+                    "say times, memory and bytes on stderr");
+  options->plan.add(*command);
+  command->footer(
+      "\nExamples:\n"
+      "  rshard run models/SmolLM2-135M-Instruct --comp 4 --cluster 2 "
+      "--period 7 --prompt \"Once upon a time\"\n"
+      "  rshard run model.rshard --model models/llama --tokens 1,2,3 "
+      "--max-new-tokens 0 --logits out.npy\n");
+  command->callback([options, &status] { status = run(*options); });
+}

@@ -1,0 +1,91 @@
+//===- Subject.cpp - the plan that a command is about ---------------------===//
+
+#include "Subject.h"
+#include "mlir/IR/MLIRContext.h"
+#include "rshard/Driver/DiagnosticPrinter.h"
+#include "rshard/Driver/Phases.h"
+#include "rshard/Plan/PlanSymbols.h"
+#include "rshard/Register.h"
+#include "llvm/Support/raw_ostream.h"
+#include <algorithm>
+
+using namespace rshard;
+using namespace rshard::tool;
+using tokenset::Mask;
+
+static ExitStatus fail(const std::string &message, ExitStatus status) {
+  llvm::errs() << message << "\n";
+  return status;
+}
+
+void SubjectOptions::add(CLI::App &app) {
+  model.add(app);
+  plan.add(app);
+}
+
+std::vector<Mask> SubjectOptions::Subject::shardedMasks() const {
+  if (!model)
+    return {Mask::causal()};
+  return {model->layerMasks.begin() + plan.clientFirst,
+          model->layerMasks.end() - plan.clientLast};
+}
+
+std::vector<Mask> SubjectOptions::Subject::maskClasses() const {
+  std::vector<Mask> classes;
+  for (const Mask &mask : shardedMasks())
+    if (std::find(classes.begin(), classes.end(), mask) == classes.end())
+      classes.push_back(mask);
+  return classes;
+}
+
+ExitStatus SubjectOptions::load(Subject &subject) const {
+  const std::string &path = model.getPath();
+  bool isPlan = path.size() > 5 && path.ends_with(".json");
+  if (!path.empty() && !isPlan)
+    return loadModel(subject);
+  if (isPlan && plan.given())
+    return fail("error: " + path +
+                    " is a plan: options of another one were "
+                    "given too",
+                BadUsage);
+  auto made = isPlan ? readPlanFile(path) : plan.make();
+  if (!made)
+    return fail(made.error().message, BadInput);
+  subject.plan = std::move(*made);
+  return Success;
+}
+
+ExitStatus SubjectOptions::loadModel(Subject &subject) const {
+  mlir::DialectRegistry registry;
+  registerDialects(registry);
+  mlir::MLIRContext context(registry);
+  DiagnosticPrinter printer(&context);
+  mlir::FailureOr<ImportedModel> imported = model.load(context);
+  if (mlir::failed(imported))
+    return BadInput;
+  mlir::ModuleOp module = *imported->module;
+
+  if (getPhase(module) == Phase::Model) {
+    auto made = plan.make();
+    if (!made)
+      return fail(made.error().message, BadInput);
+    if (mlir::failed(attachPlan(module, *made)))
+      return BadInput;
+  } else if (plan.given()) {
+    return fail("error: " + model.getPath() +
+                    " holds a plan: options of "
+                    "another one were given too",
+                BadUsage);
+  }
+  mlir::FailureOr<tokenset::Plan> attached = readPlan(module);
+  if (mlir::failed(attached))
+    return BadInput;
+  subject.plan = std::move(*attached);
+  if (getPhase(module) <= Phase::Planned) {
+    mlir::FailureOr<ModelFacts> facts = readModelFacts(module);
+    if (mlir::failed(facts))
+      return BadInput;
+    subject.model = std::move(*facts);
+  }
+  return Success;
+}
