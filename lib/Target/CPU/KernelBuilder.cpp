@@ -69,10 +69,6 @@ Int KernelBuilder::broadcast(Int scalar, int64_t width) {
   return splat(*this, scalar, width);
 }
 
-Int KernelBuilder::toInt(Index value) {
-  return {*this, arith::IndexCastOp::create(ops, loc, ops.getI32Type(), value)};
-}
-
 //===----------------------------------------------------------------------===//
 // Memory
 //===----------------------------------------------------------------------===//
@@ -338,7 +334,6 @@ Bool operator==(Float a, Float b) {
 }
 
 Bool operator&(Bool a, Bool b) { return binary<arith::AndIOp>(a, b); }
-Bool operator|(Bool a, Bool b) { return binary<arith::OrIOp>(a, b); }
 
 // math.fma and not vector.fma: the latter becomes llvm.fmuladd, which the
 // backend may or may not fuse.

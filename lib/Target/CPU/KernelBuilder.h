@@ -90,7 +90,6 @@ public:
   // Conversions.
   Float broadcast(Float scalar, int64_t width);
   Int broadcast(Int scalar, int64_t width);
-  Int toInt(Index value);
 
   // Control.
   using Body = llvm::function_ref<void(Index)>;
@@ -169,7 +168,6 @@ Float operator-(Float a);
 Bool operator<(Float a, Float b);
 Bool operator==(Float a, Float b);
 Bool operator&(Bool a, Bool b);
-Bool operator|(Bool a, Bool b);
 
 } // namespace rshard::cpu
 

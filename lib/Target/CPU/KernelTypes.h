@@ -21,7 +21,6 @@ public:
   mlir::Type vector(int64_t width);
   /// memref<?xi32>
   mlir::Type table();
-  mlir::Type index() { return ops.getIndexType(); }
   mlir::Type boolean() { return ops.getI1Type(); }
 
 private:

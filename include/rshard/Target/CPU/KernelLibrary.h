@@ -147,8 +147,6 @@ public:
   /// lse = -inf, if `first`, else unchanged.
   mlir::func::FuncOp attention(const AttentionParams &params);
 
-  const TargetShape &targetShape() const { return shape; }
-
 private:
   /// The function "cpu.`parameters`", built by `body` from its arguments unless
   /// the module has it already.
