@@ -23,6 +23,8 @@ static StringRef getSeverityName(DiagnosticSeverity severity) {
 DiagnosticPrinter::DiagnosticPrinter(MLIRContext *context,
                                      llvm::raw_ostream &os)
     : ScopedDiagnosticHandler(context), os(os) {
+  // The op as MLIR prints it says nothing to who runs a tool.
+  context->printOpOnDiagnostic(false);
   setHandler([this](Diagnostic &diagnostic) { print(diagnostic); });
 }
 
