@@ -76,6 +76,7 @@ void rshard::checkCommonKeys(Config &config) {
       "output_scores",
       "pad_token_id",
       "prefix",
+      "pretraining_tp",
       "problem_type",
       "pruned_heads",
       "remove_invalid_values",

@@ -11,7 +11,7 @@ static void build(ModelBuilder &model) {
   decoder.queryKeyValueBias = decoder.outputBias =
       config.getFlag("attention_bias", false);
   decoder.mlpBias = config.getFlag("mlp_bias", false);
-  config.know({"pretraining_tp", "rope_interleaved", "is_llama_config"});
+  config.know({"rope_interleaved", "is_llama_config"});
   buildDecoder(model, decoder);
 }
 
