@@ -2,6 +2,7 @@
 
 #include "Compiled.h"
 #include <gtest/gtest.h>
+#include <sstream>
 
 using namespace rshard;
 using namespace rshard::integration;
@@ -27,7 +28,11 @@ protected:
     return runGreedy(session, prompt, 48, chunks);
   }
   /// The largest error of a test stands in its record.
-  void TearDown() override { RecordProperty("error", std::to_string(worst)); }
+  void TearDown() override {
+    std::ostringstream text;
+    text << worst;
+    RecordProperty("error", text.str());
+  }
 
   const Model &golden = model(GetParam().model);
   tokenset::Plan plan = planOf(GetParam());
