@@ -47,7 +47,6 @@ LogicalResult rshard::writeProgram(MLIRContext *context, const Program &program,
   auto written =
       runtime::writeArtifact(path, program.manifest, host, program.ir);
   if (!written)
-    return emitError(FileLineColLoc::get(context, path, 0, 0))
-           << written.error().message;
+    return emitError(UnknownLoc::get(context)) << written.error().message;
   return success();
 }

@@ -84,7 +84,8 @@ FailureOr<ImportedModel> rshard::importModel(MLIRContext *context,
 
   auto tensors = runtime::SafeTensors::open(std::string(directory));
   if (!tensors) {
-    report.fail(report.locate(directory), tensors.error().message);
+    // The message says which file.
+    report.fail(UnknownLoc::get(context), tensors.error().message);
     return failure();
   }
   ModelBuilder model(*config, *tensors);

@@ -47,7 +47,8 @@ Type ModelBuilder::check(StringRef name, ArrayRef<int64_t> shape,
     return fallback;
   auto found = tensors.get(std::string_view(name));
   if (!found) {
-    getReport().fail(getReport().locate(tensors.directory().string()),
+    // The message says which file.
+    getReport().fail(UnknownLoc::get(builder.getContext()),
                      found.error().message);
     return fallback;
   }

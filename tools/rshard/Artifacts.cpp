@@ -49,7 +49,7 @@ private:
 
 static ExitStatus fail(const std::string &message,
                        ExitStatus status = BadInput) {
-  llvm::errs() << message << "\n";
+  printError(llvm::errs(), message);
   return status;
 }
 
@@ -63,11 +63,11 @@ ExitStatus Compilation::identify() {
     return Success;
   auto weights = runtime::Weights::open(directory);
   if (!weights)
-    return fail("error: " + weights.error().message);
+    return fail(weights.error().message);
   Progress progress("hashing weights");
   auto content = weights->content(progress);
   if (!content)
-    return fail("error: " + content.error().message);
+    return fail(content.error().message);
   options.content = *content;
   // IR that was written by hand does not say which model it is.
   mlir::ModuleOp module = *model.module;
@@ -89,13 +89,14 @@ ExitStatus Compilation::load() {
       request.from.empty() ? getPhase(*model.module) : *findPhase(request.from);
   if (from == Phase::Model) {
     auto plan = request.plan.make();
-    if (!plan)
-      return fail(plan.error().message);
+    if (!plan) {
+      llvm::errs() << plan.error().message << "\n";
+      return BadInput;
+    }
     options.phases.plan = std::move(*plan);
   } else if (request.plan.given()) {
-    return fail("error: " + request.model.getPath() +
-                    " holds a plan: options "
-                    "of another one were given too",
+    return fail(request.model.getPath() + ": it holds a plan: options "
+                                          "of another one were given too",
                 BadUsage);
   }
   options.phases.dumpDirectory = request.dumpPhases;
@@ -145,7 +146,7 @@ ExitStatus rshard::tool::compileCached(const ArtifactRequest &request,
     return status;
   auto key = compilation.getKey();
   if (!key)
-    return fail("error: " + key.error().message);
+    return fail(key.error().message);
   std::error_code error;
   std::filesystem::path directory = runtime::cacheDirectory();
   if (directory.empty())
@@ -154,7 +155,7 @@ ExitStatus rshard::tool::compileCached(const ArtifactRequest &request,
   directory /= "artifacts";
   std::filesystem::create_directories(directory, error);
   if (error)
-    return fail("error: " + directory.string() + ": " + error.message());
+    return fail(directory.string() + ": " + error.message());
   path = directory / (*key + ".rshard");
   // A damaged file in the cache is made again.
   if (runtime::Artifact::open(path))

@@ -4,6 +4,7 @@
 #include "OptionChecks.h"
 #include "PlanPicture.h"
 #include "Subject.h"
+#include "rshard/Driver/DiagnosticPrinter.h"
 #include "rshard/tokenset/Prediction.h"
 #include "rshard/tokenset/Views.h"
 #include "llvm/Support/FormatVariadic.h"
@@ -30,7 +31,7 @@ struct Traffic {
 } // namespace
 
 static ExitStatus fail(const std::string &message) {
-  llvm::errs() << "error: " << message << "\n";
+  printError(llvm::errs(), message);
   return BadInput;
 }
 

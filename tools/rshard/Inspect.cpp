@@ -1,6 +1,7 @@
 //===- Inspect.cpp - rshard inspect ---------------------------------------===//
 
 #include "Commands.h"
+#include "rshard/Driver/DiagnosticPrinter.h"
 #include "rshard/runtime/Artifact.h"
 #include <CLI/CLI.hpp>
 #include <cstdio>
@@ -54,7 +55,7 @@ static void printSummary(const runtime::Artifact &artifact) {
 static ExitStatus run(const Options &options) {
   auto artifact = runtime::Artifact::inspect(options.path);
   if (!artifact) {
-    std::fprintf(stderr, "error: %s\n", artifact.error().message.c_str());
+    printError(llvm::errs(), artifact.error().message);
     return BadInput;
   }
   if (options.ir)

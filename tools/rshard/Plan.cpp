@@ -3,6 +3,7 @@
 #include "Commands.h"
 #include "OptionChecks.h"
 #include "Subject.h"
+#include "rshard/Driver/DiagnosticPrinter.h"
 #include "rshard/tokenset/Views.h"
 #include "llvm/Support/FileUtilities.h"
 #include "llvm/Support/raw_ostream.h"
@@ -19,7 +20,7 @@ struct Options {
 } // namespace
 
 static ExitStatus fail(const std::string &message) {
-  llvm::errs() << "error: " << message << "\n";
+  printError(llvm::errs(), message);
   return BadInput;
 }
 

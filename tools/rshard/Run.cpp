@@ -7,6 +7,7 @@
 #include "Progress.h"
 #include "Prompt.h"
 #include "RunReport.h"
+#include "rshard/Driver/DiagnosticPrinter.h"
 
 using namespace rshard;
 using namespace rshard::tool;
@@ -26,7 +27,7 @@ struct Options {
 
 static ExitStatus fail(const std::string &message,
                        ExitStatus status = BadInput) {
-  std::fprintf(stderr, "error: %s\n", message.c_str());
+  printError(llvm::errs(), message);
   return status;
 }
 
@@ -42,7 +43,7 @@ static tokenset::Expected<std::string> getDirectory(const Options &options) {
     return options.weights;
   if (std::filesystem::is_directory(path))
     return path;
-  return tokenset::Error{path + " holds no weights: --model DIR says where "
+  return tokenset::Error{path + ": it holds no weights: --model DIR says where "
                                 "they are"};
 }
 
@@ -52,7 +53,7 @@ static ExitStatus findArtifact(const Options &options,
   if (isArtifact(options.model.getPath())) {
     path = options.model.getPath();
     if (options.plan.given())
-      return fail(path.string() + " is compiled: its plan cannot be changed",
+      return fail(path.string() + ": the artifact's plan cannot be changed",
                   BadUsage);
     return Success;
   }

@@ -8,6 +8,10 @@
 
 namespace rshard {
 
+/// Prints an error that is no diagnostic: `<path>: error: <message>` if the
+/// message says the path first, as the runtime's do, else `error: <message>`.
+void printError(llvm::raw_ostream &os, llvm::StringRef message);
+
 /// Prints the diagnostics of a context as `<location>: error: <message>`, notes
 /// on lines of their own, for as long as it lives.
 class DiagnosticPrinter : public mlir::ScopedDiagnosticHandler {
