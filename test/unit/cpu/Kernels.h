@@ -100,7 +100,8 @@ public:
   }
   bool sameBits(const Matrix &other) const {
     return size() == other.size() &&
-           !std::memcmp(cells.data(), other.cells.data(), size() * sizeof(T));
+           (size() == 0 || !std::memcmp(cells.data(), other.cells.data(),
+                                        size() * sizeof(T)));
   }
   const int64_t rows, width;
 
