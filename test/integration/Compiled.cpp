@@ -1,6 +1,7 @@
 //===- Compiled.cpp - models compiled in process, once per plan -----------===//
 
 #include "Compiled.h"
+#include "SanitizedBuild.h"
 #include "mlir/IR/MLIRContext.h"
 #include "rshard/Driver/DiagnosticPrinter.h"
 #include "rshard/Driver/Program.h"
@@ -137,6 +138,7 @@ Compilation compile(const std::filesystem::path &directory, const Plan &plan,
   mlir::ModuleOp module = *imported->module;
   ProgramOptions options;
   options.phases.plan = plan;
+  options.cpu.addressSanitizer = test::sanitized;
   mlir::FailureOr<Program> program =
       compileProgram(module, Phase::Model, options);
   if (mlir::succeeded(program) &&

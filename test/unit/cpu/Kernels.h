@@ -4,6 +4,7 @@
 #ifndef RSHARD_TEST_UNIT_CPU_KERNELS_H
 #define RSHARD_TEST_UNIT_CPU_KERNELS_H
 
+#include "SanitizedBuild.h"
 #include "mlir/IR/MLIRContext.h"
 #include "mlir/IR/OwningOpRef.h"
 #include "rshard/Target/CPU/KernelLibrary.h"
@@ -28,16 +29,7 @@ template <typename T, int Rank> struct Descriptor {
   int64_t offset = 0, sizes[Rank], strides[Rank];
 };
 
-#if defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define RSHARD_TEST_ASAN 1
-#endif
-#endif
-#ifdef RSHARD_TEST_ASAN
-constexpr bool sanitized = true;
-#else
-constexpr bool sanitized = false;
-#endif
+using rshard::test::sanitized;
 
 /// Elements between guards that must stay as they are. Under the address
 /// sanitizer its red zones are the guards.
@@ -100,8 +92,8 @@ public:
   }
   bool sameBits(const Matrix &other) const {
     return size() == other.size() &&
-           (size() == 0 || !std::memcmp(cells.data(), other.cells.data(),
-                                        size() * sizeof(T)));
+           (size() == 0 ||
+            !std::memcmp(cells.data(), other.cells.data(), size() * sizeof(T)));
   }
   const int64_t rows, width;
 
