@@ -3,8 +3,8 @@
 // The programs of the three roles are walked in the order of the data: the
 // client's until it sends, the CompNodes' until they send up, the AttnNodes'
 // until they send down, and so on. That is the total order of exchanges
-// (docs/phases.md, "Scheduled"); every rank runs the same driver, so no rank can
-// wait for another in a circle (C6).
+// (docs/phases.md, "Scheduled"); every rank runs the same driver, so no rank
+// can wait for another in a circle (C6).
 //
 //===----------------------------------------------------------------------===//
 
@@ -527,8 +527,12 @@ LogicalResult Scheduler::emitFor(scf::ForOp loop, OpBuilder &b) {
   scalars.map(loop.getInductionVar(), copy.getInductionVar());
   // Carried rows are updated in place.
   for (auto [init, argument, result] : llvm::zip(
-           loop.getInitArgs(), loop.getRegionIterArgs(), loop.getResults()))
-    places[argument] = places[result] = places[init];
+           loop.getInitArgs(), loop.getRegionIterArgs(), loop.getResults())) {
+    // A copy: inserting may move what the map holds.
+    Place place = places.lookup(init);
+    places[argument] = place;
+    places[result] = place;
+  }
   OpBuilder inner(copy.getBody()->getTerminator());
   return walk(*loop.getBody(), inner);
 }
@@ -542,9 +546,12 @@ LogicalResult Scheduler::emitSwitch(scf::IndexSwitchOp select, OpBuilder &b) {
     LogicalResult result = walk(from.front(), inner);
     scf::YieldOp::create(inner, loc);
     // Every case leaves its rows at the same place.
-    for (auto [value, yielded] : llvm::zip(
-             select.getResults(), from.front().getTerminator()->getOperands()))
-      places[value] = places[yielded];
+    for (auto [value, yielded] :
+         llvm::zip(select.getResults(),
+                   from.front().getTerminator()->getOperands())) {
+      Place place = places.lookup(yielded);
+      places[value] = place;
+    }
     return result;
   };
   for (auto [from, to] :
