@@ -41,7 +41,7 @@ public:
 
 private:
   LogicalResult analyze();
-  void collectClasses();
+  LogicalResult collectClasses();
   void declareRoutes();
   void emitSegments();
   void emitClient();
@@ -166,7 +166,7 @@ LogicalResult Partitioner::analyze() {
   return success();
 }
 
-void Partitioner::collectClasses() {
+LogicalResult Partitioner::collectClasses() {
   for (const LayerParts &parts : kinds) {
     AttentionOp attention = parts.getAttention();
     auto query = cast<RankedTensorType>(attention.getQuery().getType());
@@ -175,11 +175,24 @@ void Partitioner::collectClasses() {
     AttentionClass wanted = {
         attention.getMask(), attention.getScaleAttr(), query,
         cast<RankedTensorType>(attention.getKey().getType()), lse};
+    // All classes share the rank's pools and caches, whose rows have one shape.
+    if (!classes.empty() && (wanted.query != classes.front().query ||
+                             wanted.key != classes.front().key)) {
+      AttentionOp other = kinds.front().getAttention();
+      InFlightDiagnostic diag = attention.emitOpError("query and key rows: ")
+                                << wanted.query << ", " << wanted.key << " vs "
+                                << classes.front().query << ", "
+                                << classes.front().key << " of @"
+                                << kinds.front().getLayer().getSymName();
+      diag.attachNote(other.getLoc()) << "the other attention";
+      return diag;
+    }
     auto it = llvm::find(classes, wanted);
     classOf.push_back(it - classes.begin());
     if (it == classes.end())
       classes.push_back(wanted);
   }
+  return success();
 }
 
 //===----------------------------------------------------------------------===//
@@ -429,9 +442,8 @@ void Partitioner::emitAttn() {
 }
 
 LogicalResult Partitioner::run() {
-  if (failed(analyze()))
+  if (failed(analyze()) || failed(collectClasses()))
     return failure();
-  collectClasses();
   builder.setInsertionPoint(*module.getOps<func::FuncOp>().begin());
   declareRoutes();
   builder.setInsertionPointToEnd(module.getBody());

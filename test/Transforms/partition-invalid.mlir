@@ -51,3 +51,34 @@ func.func @main(%tokens: tensor<?xi32>, %positions: tensor<?xi32>) -> tensor<?x8
   %z = rshard.add %y, %f : tensor<?x8xf32>
   return %z : tensor<?x8xf32>
 }
+
+// -----
+
+// Layers whose heads differ in shape would share pools and caches.
+rshard.sharding @R ["period 1: [0,1)"]
+rshard.grid @grid queries(@R) keys(@R)
+rshard.placement @placement rows(@R) grid(@grid) client_layers(0, 0) ranks [0, 0, 0]
+rshard.weight @w "layers.{}.w" layers [0, 2) : tensor<8x8xf32>
+rshard.weight @e "e" : tensor<16x8xf32>
+func.func private @wide(%layer: index, %x: tensor<?x8xf32>, %positions: tensor<?xi32>) -> tensor<?x8xf32> {
+  %w = rshard.parameter @w[%layer] : tensor<8x8xf32>
+  %q = rshard.linear %x, %w : (tensor<?x8xf32>, tensor<8x8xf32>) -> tensor<?x2x4xf32>
+  // expected-note @below {{the other attention}}
+  %o = rshard.attention %q, %q, %q mask <causal> scale 0.5 on @grid : tensor<?x2x4xf32>, tensor<?x2x4xf32>
+  %y = rshard.linear %o, %w : (tensor<?x2x4xf32>, tensor<8x8xf32>) -> tensor<?x8xf32>
+  return %y : tensor<?x8xf32>
+}
+func.func private @narrow(%layer: index, %x: tensor<?x8xf32>, %positions: tensor<?xi32>) -> tensor<?x8xf32> {
+  %w = rshard.parameter @w[%layer] : tensor<8x8xf32>
+  %q = rshard.linear %x, %w : (tensor<?x8xf32>, tensor<8x8xf32>) -> tensor<?x4x2xf32>
+  // expected-error @below {{query and key rows: 'tensor<?x4x2xf32>', 'tensor<?x4x2xf32>' vs 'tensor<?x2x4xf32>', 'tensor<?x2x4xf32>' of @wide}}
+  %o = rshard.attention %q, %q, %q mask <causal> scale 0.5 on @grid : tensor<?x4x2xf32>, tensor<?x4x2xf32>
+  %y = rshard.linear %o, %w : (tensor<?x4x2xf32>, tensor<8x8xf32>) -> tensor<?x8xf32>
+  return %y : tensor<?x8xf32>
+}
+func.func @main(%tokens: tensor<?xi32>, %positions: tensor<?xi32>) -> tensor<?x8xf32> {
+  %e = rshard.parameter @e : tensor<16x8xf32>
+  %x = rshard.embedding %tokens of %e : (tensor<?xi32>, tensor<16x8xf32>) -> tensor<?x8xf32>
+  %y = rshard.layers [@wide, @narrow] [0, 1] (%x, %positions) : tensor<?x8xf32>, tensor<?xi32>
+  return %y : tensor<?x8xf32>
+}
