@@ -312,6 +312,8 @@ LogicalResult LayersOp::verifySymbolUses(SymbolTableCollection &symbols) {
     };
     if (layer.getFunctionType() != type)
       return fail(" has type ", layer.getFunctionType(), " vs ", type);
+    if (!layer.getBody().hasOneBlock())
+      return fail(" has ", layer.getBody().getBlocks().size(), " blocks vs 1");
     int64_t mixing = 0;
     layer.walk([&](TokenOpInterface op) {
       mixing += op.getTokenKind() == TokenKind::Mix;

@@ -151,6 +151,10 @@ LogicalResult PositionsOp::verify() {
   return verifyRole(*this, {Role::Client, Role::Comp});
 }
 
+LogicalResult AppendOp::verify() {
+  return verifyRole(*this, {Role::Client, Role::Attn});
+}
+
 //===----------------------------------------------------------------------===//
 // Scheduled phase
 //===----------------------------------------------------------------------===//

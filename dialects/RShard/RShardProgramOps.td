@@ -147,6 +147,7 @@ def RShard_AppendOp : RShard_Op<"append", [AllTypesMatch<["key", "value", "keys"
   let arguments = (ins RShard_Heads:$key, RShard_Heads:$value, RShard_Ids:$positions, Index:$layer);
   let results = (outs RShard_Heads:$keys, RShard_Heads:$values, RShard_Ids:$keyPositions);
   let assemblyFormat = "$key `,` $value `at` $positions `layer` $layer attr-dict `:` type($key) `,` type($positions)";
+  let hasVerifier = 1;
 }
 
 def RShard_PartialAttentionOp : RShard_Op<"partial_attention", [Pure, AllTypesMatch<["query", "output"]>,

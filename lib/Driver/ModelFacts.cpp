@@ -14,11 +14,10 @@ static int64_t getRowBytes(Value value) {
 }
 
 FailureOr<ModelFacts> rshard::readModelFacts(ModuleOp module) {
-  LayersOp layers;
-  module.walk([&](LayersOp op) { layers = op; });
-  if (!layers)
-    return module.emitError(
-        "holds no rshard.layers vs a module of the model or planned phase");
+  FailureOr<LayersOp> found = findLayers(module);
+  if (failed(found))
+    return failure();
+  LayersOp layers = *found;
   ModelFacts facts;
   if (auto model = module->getAttrOfType<ModelAttr>(modelAttrName))
     facts.positions = model.getPositions();

@@ -17,12 +17,29 @@ static void declareSharding(OpBuilder &builder, Location loc, StringRef name,
   ShardingOp::create(builder, loc, name, builder.getArrayAttr(sets));
 }
 
-LogicalResult rshard::attachPlan(ModuleOp module, const tokenset::Plan &plan) {
-  LayersOp layers;
-  module.walk([&](LayersOp op) { layers = op; });
-  if (!layers)
+FailureOr<LayersOp> rshard::findLayers(ModuleOp module) {
+  SmallVector<LayersOp> found;
+  module.walk([&](LayersOp op) { found.push_back(op); });
+  if (found.empty())
     return module.emitError(
-        "holds no rshard.layers vs a module of the model phase");
+        "holds no rshard.layers vs a module of the model or planned phase");
+  if (found.size() > 1) {
+    InFlightDiagnostic diag = found[1].emitOpError("is the second one vs 1");
+    diag.attachNote(found[0].getLoc()) << "the first one";
+    return diag;
+  }
+  auto func = dyn_cast<func::FuncOp>(found[0]->getParentOp());
+  if (!func || func->getParentOp() != module || !func.getBody().hasOneBlock())
+    return found[0].emitOpError(
+        "stands elsewhere vs in the only block of a function of the module");
+  return found[0];
+}
+
+LogicalResult rshard::attachPlan(ModuleOp module, const tokenset::Plan &plan) {
+  FailureOr<LayersOp> found = findLayers(module);
+  if (failed(found))
+    return failure();
+  LayersOp layers = *found;
   if (!module.getOps<PlacementOp>().empty())
     return (*module.getOps<PlacementOp>().begin())
         .emitOpError("is there already vs a module without a plan");

@@ -7,6 +7,8 @@
 #include "mlir/IR/IRMapping.h"
 #include "rshard/Plan/PlanSymbols.h"
 #include "rshard/Transforms/Passes.h"
+#include <compare>
+#include <map>
 
 namespace rshard {
 #define GEN_PASS_DEF_PARTITIONPASS
@@ -29,6 +31,15 @@ struct AttentionClass {
   }
 };
 
+/// Which segment of which kind of layer; a pair is the end of one layer and the
+/// beginning of one of kind `next`.
+struct SegmentKey {
+  enum Part { Embed, Enter, Pair, Leave, Finish, Head };
+  Part part;
+  int32_t kind = 0, next = 0;
+  auto operator<=>(const SegmentKey &) const = default;
+};
+
 /// Builds the programs of the three roles from a planned module.
 class Partitioner {
 public:
@@ -42,19 +53,20 @@ public:
 private:
   LogicalResult analyze();
   LogicalResult collectClasses();
+  LogicalResult checkNames();
   void declareRoutes();
   void emitSegments();
   void emitClient();
   void emitComp();
   void emitAttn();
 
-  /// A private function (layer, arguments...) -> results whose body `emit`
-  /// writes; nothing if it exists already.
+  /// Writes the private function (layer, arguments...) -> results of a segment
+  /// by `emit`, unless it is there already.
   void
-  emitSegment(const Twine &name, TypeRange arguments, TypeRange results,
+  emitSegment(SegmentKey key, TypeRange arguments, TypeRange results,
               function_ref<SmallVector<Value>(OpBuilder &, ValueRange)> emit);
   func::FuncOp emitRole(StringRef name, Role role, TypeRange results);
-  SmallVector<Value> callSegment(OpBuilder &b, const Twine &name,
+  SmallVector<Value> callSegment(OpBuilder &b, SegmentKey key,
                                  ValueRange operands);
   Value constant(OpBuilder &b, int64_t value) {
     return arith::ConstantIndexOp::create(b, loc, value);
@@ -63,18 +75,7 @@ private:
   StringRef nameOf(int32_t kind) const {
     return kinds[kind].getLayer().getSymName();
   }
-  std::string enterName(int32_t kind) const {
-    return (nameOf(kind) + ".enter").str();
-  }
-  std::string leaveName(int32_t kind) const {
-    return (nameOf(kind) + ".leave").str();
-  }
-  std::string finishName(int32_t kind) const {
-    return (nameOf(kind) + ".finish").str();
-  }
-  std::string pairName(int32_t kind, int32_t next) const {
-    return (nameOf(kind) + "." + nameOf(next)).str();
-  }
+  std::string segmentName(SegmentKey key) const;
   std::string routeName(StringRef route, int32_t kind) const {
     return (route + Twine(classOf[kind])).str();
   }
@@ -106,6 +107,7 @@ private:
   SmallVector<AttentionClass> classes;
   SmallVector<int32_t> classOf; // by kind
   SmallVector<Operation *> embedding, head;
+  std::map<SegmentKey, func::FuncOp> segments;
   Type rows, ids, index;
   int64_t first = 0, end = 0; // the sharded layers
 };
@@ -120,10 +122,10 @@ LogicalResult Partitioner::analyze() {
   FailureOr<tokenset::Plan> plan = readPlan(module);
   if (failed(plan))
     return failure();
-  module.walk([&](LayersOp op) { layers = op; });
-  if (!layers)
-    return module.emitError(
-        "holds no rshard.layers vs a module of the planned phase");
+  FailureOr<LayersOp> found = findLayers(module);
+  if (failed(found))
+    return failure();
+  layers = *found;
   main = layers->getParentOfType<func::FuncOp>();
   Block &body = main.getBody().front();
   ids = RankedTensorType::get({ShapedType::kDynamic}, builder.getI32Type());
@@ -167,31 +169,49 @@ LogicalResult Partitioner::analyze() {
 }
 
 LogicalResult Partitioner::collectClasses() {
-  for (const LayerParts &parts : kinds) {
+  AttentionOp first;
+  for (LayerParts &parts : kinds) {
     AttentionOp attention = parts.getAttention();
+    if (!first)
+      first = attention;
+    // All layers share the pools of a rank and the rows of its caches.
+    if (attention.getQuery().getType() != first.getQuery().getType() ||
+        attention.getKey().getType() != first.getKey().getType()) {
+      InFlightDiagnostic diag = attention.emitOpError("heads: ")
+                                << attention.getQuery().getType() << ", "
+                                << attention.getKey().getType() << " vs "
+                                << first.getQuery().getType() << ", "
+                                << first.getKey().getType();
+      diag.attachNote(first.getLoc()) << "in another layer";
+      return diag;
+    }
     auto query = cast<RankedTensorType>(attention.getQuery().getType());
     auto lse = RankedTensorType::get(
         {ShapedType::kDynamic, query.getDimSize(1)}, query.getElementType());
     AttentionClass wanted = {
         attention.getMask(), attention.getScaleAttr(), query,
         cast<RankedTensorType>(attention.getKey().getType()), lse};
-    // All classes share the rank's pools and caches, whose rows have one shape.
-    if (!classes.empty() && (wanted.query != classes.front().query ||
-                             wanted.key != classes.front().key)) {
-      AttentionOp other = kinds.front().getAttention();
-      InFlightDiagnostic diag = attention.emitOpError("query and key rows: ")
-                                << wanted.query << ", " << wanted.key << " vs "
-                                << classes.front().query << ", "
-                                << classes.front().key << " of @"
-                                << kinds.front().getLayer().getSymName();
-      diag.attachNote(other.getLoc()) << "the other attention";
-      return diag;
-    }
     auto it = llvm::find(classes, wanted);
     classOf.push_back(it - classes.begin());
     if (it == classes.end())
       classes.push_back(wanted);
   }
+  return success();
+}
+
+/// The programs, and the segments that the runtime's manifest asks for, have
+/// names of their own.
+LogicalResult Partitioner::checkNames() {
+  SmallVector<std::string> taken = {"client",       "comp",        "attn",
+                                    "client.embed", "client.head", "enter",
+                                    "leave"};
+  for (size_t number = 0; number < classes.size(); ++number)
+    for (StringRef route : {"query", "key", "partial"})
+      taken.push_back((route + Twine(number)).str());
+  for (const std::string &name : taken)
+    if (Operation *op = module.lookupSymbol(name))
+      return op->emitOpError("is called @")
+             << name << " vs a name that the partitioned phase does not use";
   return success();
 }
 
@@ -216,17 +236,37 @@ void Partitioner::declareRoutes() {
   declare("leave", RouteKind::Leave, {}, {rows});
 }
 
+std::string Partitioner::segmentName(SegmentKey key) const {
+  switch (key.part) {
+  case SegmentKey::Embed:
+    return "client.embed";
+  case SegmentKey::Enter:
+    return (nameOf(key.kind) + ".enter").str();
+  case SegmentKey::Pair:
+    return (nameOf(key.kind) + "." + nameOf(key.next)).str();
+  case SegmentKey::Leave:
+    return (nameOf(key.kind) + ".leave").str();
+  case SegmentKey::Finish:
+    return (nameOf(key.kind) + ".finish").str();
+  case SegmentKey::Head:
+    return "client.head";
+  }
+  llvm_unreachable("every segment has a name");
+}
+
 void Partitioner::emitSegment(
-    const Twine &name, TypeRange arguments, TypeRange results,
+    SegmentKey key, TypeRange arguments, TypeRange results,
     function_ref<SmallVector<Value>(OpBuilder &, ValueRange)> emit) {
-  std::string text = name.str();
-  if (module.lookupSymbol(text))
+  func::FuncOp &segment = segments[key];
+  if (segment)
     return;
   SmallVector<Type> inputs = {index};
   llvm::append_range(inputs, arguments);
-  auto segment = func::FuncOp::create(builder, loc, text,
-                                      builder.getFunctionType(inputs, results));
+  segment = func::FuncOp::create(loc, segmentName(key),
+                                 builder.getFunctionType(inputs, results));
   segment.setPrivate();
+  // Names of layers are the user's: whoever comes second is renamed.
+  SymbolTable(module).insert(segment, builder.getInsertionPoint());
   OpBuilder inner = OpBuilder::atBlockEnd(segment.addEntryBlock());
   SmallVector<Value> values = emit(inner, segment.getArguments());
   func::ReturnOp::create(inner, loc, values);
@@ -234,7 +274,7 @@ void Partitioner::emitSegment(
 }
 
 void Partitioner::emitSegments() {
-  emitSegment("client.embed", {ids, ids}, rows,
+  emitSegment({SegmentKey::Embed}, {ids, ids}, rows,
               [&](OpBuilder &b, ValueRange args) -> SmallVector<Value> {
                 IRMapping mapping;
                 mapping.map(main.getArguments(), args.drop_front());
@@ -246,8 +286,8 @@ void Partitioner::emitSegments() {
   SmallVector<int32_t> sharded(
       ArrayRef<int32_t>(order).slice(first, end - first));
   emitSegment(
-      enterName(sharded.front()), {rows, ids}, enterResults(sharded.front()),
-      [&](OpBuilder &b, ValueRange args) {
+      {SegmentKey::Enter, sharded.front()}, {rows, ids},
+      enterResults(sharded.front()), [&](OpBuilder &b, ValueRange args) {
         return kinds[sharded.front()].emitEnter(b, args[0], args[1], args[2]);
       });
   for (auto [kind, next] : llvm::zip(ArrayRef(sharded).drop_back(),
@@ -255,7 +295,7 @@ void Partitioner::emitSegments() {
     SmallVector<Type> arguments = {rows, ids}, results = {rows};
     llvm::append_range(arguments, partialTypes(kind));
     llvm::append_range(results, enterResults(next));
-    emitSegment(pairName(kind, next), arguments, results,
+    emitSegment({SegmentKey::Pair, kind, next}, arguments, results,
                 [&](OpBuilder &b, ValueRange args) {
                   Value merged = mergePartials(b, args.drop_front(3));
                   Value left = kinds[kind].emitLeave(b, args[0], args[1],
@@ -270,7 +310,7 @@ void Partitioner::emitSegments() {
   }
   SmallVector<Type> arguments = {rows, ids};
   llvm::append_range(arguments, partialTypes(sharded.back()));
-  emitSegment(leaveName(sharded.back()), arguments, rows,
+  emitSegment({SegmentKey::Leave, sharded.back()}, arguments, rows,
               [&](OpBuilder &b, ValueRange args) -> SmallVector<Value> {
                 return {kinds[sharded.back()].emitLeave(
                     b, args[0], args[1], args[2],
@@ -282,19 +322,19 @@ void Partitioner::emitSegments() {
     if (static_cast<int64_t>(layer) >= first &&
         static_cast<int64_t>(layer) < end)
       continue;
-    emitSegment(enterName(kind), {rows, ids}, enterResults(kind),
+    emitSegment({SegmentKey::Enter, kind}, {rows, ids}, enterResults(kind),
                 [&](OpBuilder &b, ValueRange args) {
                   return kinds[kind].emitEnter(b, args[0], args[1], args[2]);
                 });
     emitSegment(
-        finishName(kind), {rows, ids, classes[classOf[kind]].query}, rows,
-        [&](OpBuilder &b, ValueRange args) -> SmallVector<Value> {
+        {SegmentKey::Finish, kind}, {rows, ids, classes[classOf[kind]].query},
+        rows, [&](OpBuilder &b, ValueRange args) -> SmallVector<Value> {
           return {kinds[kind].emitLeave(b, args[0], args[1], args[2], args[3])};
         });
   }
 
   if (!head.empty())
-    emitSegment("client.head", rows, main.getResultTypes(),
+    emitSegment({SegmentKey::Head}, rows, main.getResultTypes(),
                 [&](OpBuilder &b, ValueRange args) -> SmallVector<Value> {
                   IRMapping mapping;
                   mapping.map(layers.getResult(), args[1]);
@@ -318,11 +358,10 @@ func::FuncOp Partitioner::emitRole(StringRef name, Role role,
   return program;
 }
 
-SmallVector<Value> Partitioner::callSegment(OpBuilder &b, const Twine &name,
+SmallVector<Value> Partitioner::callSegment(OpBuilder &b, SegmentKey key,
                                             ValueRange operands) {
-  auto segment = module.lookupSymbol<func::FuncOp>(name.str());
   return SmallVector<Value>(
-      func::CallOp::create(b, loc, segment, operands).getResults());
+      func::CallOp::create(b, loc, segments[key], operands).getResults());
 }
 
 SmallVector<Value> Partitioner::receivePartials(OpBuilder &b, int32_t kind,
@@ -345,14 +384,14 @@ Value Partitioner::emitClientLayers(OpBuilder &b, int64_t from, int64_t to,
       [&](OpBuilder &inner, int32_t kind, Value layer,
           ValueRange carried) -> SmallVector<Value> {
         const AttentionClass &c = classes[classOf[kind]];
-        SmallVector<Value> qkv =
-            callSegment(inner, enterName(kind), {layer, carried[0], positions});
+        SmallVector<Value> qkv = callSegment(inner, {SegmentKey::Enter, kind},
+                                             {layer, carried[0], positions});
         auto cached = AppendOp::create(inner, loc, c.key, c.key, ids, qkv[1],
                                        qkv[2], positions, layer);
         auto partial = PartialAttentionOp::create(
             inner, loc, c.query, c.lse, qkv[0], positions, cached.getKeys(),
             cached.getValues(), cached.getKeyPositions(), c.mask, c.scale);
-        return callSegment(inner, finishName(kind),
+        return callSegment(inner, {SegmentKey::Finish, kind},
                            {layer, carried[0], positions, partial.getOutput()});
       })[0];
 }
@@ -363,8 +402,8 @@ void Partitioner::emitClient() {
   OpBuilder b = OpBuilder::atBlockEnd(&program.getBody().front());
   Value tokens = TokensOp::create(b, loc, ids);
   Value positions = PositionsOp::create(b, loc, ids, program.getArgument(0));
-  Value x =
-      callSegment(b, "client.embed", {constant(b, 0), tokens, positions})[0];
+  Value x = callSegment(b, {SegmentKey::Embed},
+                        {constant(b, 0), tokens, positions})[0];
   x = emitClientLayers(b, 0, first, x, positions);
   SendOp::create(b, loc, "enter", x, constant(b, first));
   x = ReceiveOp::create(b, loc, rows, "leave", constant(b, end - 1))
@@ -372,7 +411,7 @@ void Partitioner::emitClient() {
   x = emitClientLayers(b, end, order.size(), x, positions);
   x = WantedOp::create(b, loc, x);
   if (!head.empty())
-    x = callSegment(b, "client.head", {constant(b, 0), x})[0];
+    x = callSegment(b, {SegmentKey::Head}, {constant(b, 0), x})[0];
   func::ReturnOp::create(b, loc, x);
 }
 
@@ -382,8 +421,10 @@ void Partitioner::emitComp() {
   Value positions = PositionsOp::create(b, loc, ids, program.getArgument(0));
   Value begin = constant(b, first);
   Value x = ReceiveOp::create(b, loc, rows, "enter", begin).getResult(0);
-  sendUp(b, order[first],
-         callSegment(b, enterName(order[first]), {begin, x, positions}), begin);
+  sendUp(
+      b, order[first],
+      callSegment(b, {SegmentKey::Enter, order[first]}, {begin, x, positions}),
+      begin);
 
   // Pairs of neighbouring kinds, numbered so that the loop can switch on them.
   SmallVector<int32_t> pairs(order.size(), 0);
@@ -398,7 +439,7 @@ void Partitioner::emitComp() {
         SmallVector<Value> operands = {layer, carried[0], positions};
         llvm::append_range(operands, receivePartials(inner, kind, layer));
         SmallVector<Value> values =
-            callSegment(inner, pairName(kind, next), operands);
+            callSegment(inner, {SegmentKey::Pair, kind, next}, operands);
         Value following =
             arith::AddIOp::create(inner, loc, layer, constant(inner, 1));
         sendUp(inner, next, ValueRange(values).drop_front(), following);
@@ -409,7 +450,8 @@ void Partitioner::emitComp() {
   SmallVector<Value> operands = {last, x, positions};
   llvm::append_range(operands, receivePartials(b, order[end - 1], last));
   SendOp::create(b, loc, "leave",
-                 callSegment(b, leaveName(order[end - 1]), operands), last);
+                 callSegment(b, {SegmentKey::Leave, order[end - 1]}, operands),
+                 last);
   func::ReturnOp::create(b, loc);
 }
 
@@ -442,7 +484,9 @@ void Partitioner::emitAttn() {
 }
 
 LogicalResult Partitioner::run() {
-  if (failed(analyze()) || failed(collectClasses()))
+  if (failed(analyze()))
+    return failure();
+  if (failed(collectClasses()) || failed(checkNames()))
     return failure();
   builder.setInsertionPoint(*module.getOps<func::FuncOp>().begin());
   declareRoutes();

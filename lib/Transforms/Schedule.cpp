@@ -39,6 +39,8 @@ struct Place {
   Kind kind = Whole;
   Value storage;
   Value count;
+
+  bool operator==(const Place &) const = default;
 };
 
 /// One tensor of an exchange: rows `pack` of `pool` go to `staging` and from
@@ -55,10 +57,15 @@ public:
   int64_t numExchanges = 0, numBuffers = 0, numTables = 0;
 
 private:
+  LogicalResult findPrograms();
+  LogicalResult checkRoutes();
+
   // Walking the programs.
   LogicalResult walk(Block &block, OpBuilder &b);
   LogicalResult emitFor(scf::ForOp loop, OpBuilder &b);
   LogicalResult emitSwitch(scf::IndexSwitchOp select, OpBuilder &b);
+  /// The rows that `yield` leaves behind lie where those of `carried` do.
+  LogicalResult checkYields(Operation *yield, ValueRange carried);
   LogicalResult emitCall(func::CallOp call, OpBuilder &b);
   LogicalResult emitSend(SendOp send, OpBuilder &b);
   void emitReceive(ReceiveOp receive, OpBuilder &b);
@@ -396,9 +403,11 @@ void Scheduler::emitReceive(ReceiveOp receive, OpBuilder &b) {
 LogicalResult Scheduler::emitCells(int64_t number, Value layer, OpBuilder &b) {
   PartialAttentionOp partial;
   attn.walk([&](ReceiveOp receive) {
-    if (receive.getRoute() == ("query" + Twine(number)).str())
-      partial =
-          cast<PartialAttentionOp>(*receive.getResult(0).getUsers().begin());
+    if (receive.getRoute() != ("query" + Twine(number)).str())
+      return;
+    for (Operation *user : receive.getResult(0).getUsers())
+      if (auto op = dyn_cast<PartialAttentionOp>(user))
+        partial = op;
   });
   if (!partial)
     return attn.emitOpError("has no partial attention of class ") << number;
@@ -519,6 +528,14 @@ void Scheduler::emitClientAttention(PartialAttentionOp partial, OpBuilder &b) {
       view(b, lse, {}), yes, heads, partial.getMask(), partial.getScale());
 }
 
+LogicalResult Scheduler::checkYields(Operation *yield, ValueRange carried) {
+  for (auto [index, value] : llvm::enumerate(carried))
+    if (places.lookup(yield->getOperand(index)) != places.lookup(value))
+      return yield->emitOpError("leaves value ")
+             << index << " at another place than the one it is carried at";
+  return success();
+}
+
 LogicalResult Scheduler::emitFor(scf::ForOp loop, OpBuilder &b) {
   auto bound = [&](Value value) { return scalars.lookupOrDefault(value); };
   auto copy =
@@ -528,29 +545,36 @@ LogicalResult Scheduler::emitFor(scf::ForOp loop, OpBuilder &b) {
   // Carried rows are updated in place.
   for (auto [init, argument, result] : llvm::zip(
            loop.getInitArgs(), loop.getRegionIterArgs(), loop.getResults())) {
-    // A copy: inserting may move what the map holds.
-    Place place = places.lookup(init);
-    places[argument] = place;
-    places[result] = place;
+    Place carried = places.lookup(init);
+    places[argument] = carried;
+    places[result] = carried;
   }
   OpBuilder inner(copy.getBody()->getTerminator());
-  return walk(*loop.getBody(), inner);
+  if (failed(walk(*loop.getBody(), inner)))
+    return failure();
+  return checkYields(loop.getBody()->getTerminator(), loop.getRegionIterArgs());
 }
 
 LogicalResult Scheduler::emitSwitch(scf::IndexSwitchOp select, OpBuilder &b) {
   auto copy = scf::IndexSwitchOp::create(
       b, loc, TypeRange(), scalars.lookupOrDefault(select.getArg()),
       select.getCases(), select.getNumCases());
-  auto emit = [&](Region &from, Region &to) {
+  bool isFirst = true;
+  auto emit = [&](Region &from, Region &to) -> LogicalResult {
     OpBuilder inner = OpBuilder::atBlockEnd(&to.emplaceBlock());
     LogicalResult result = walk(from.front(), inner);
     scf::YieldOp::create(inner, loc);
+    if (failed(result))
+      return failure();
     // Every case leaves its rows at the same place.
+    Operation *yield = from.front().getTerminator();
+    if (!isFirst)
+      return checkYields(yield, select.getResults());
+    isFirst = false;
     for (auto [value, yielded] :
-         llvm::zip(select.getResults(),
-                   from.front().getTerminator()->getOperands())) {
-      Place place = places.lookup(yielded);
-      places[value] = place;
+         llvm::zip(select.getResults(), yield->getOperands())) {
+      Place left = places.lookup(yielded);
+      places[value] = left;
     }
     return result;
   };
@@ -606,23 +630,67 @@ LogicalResult Scheduler::walk(Block &block, OpBuilder &b) {
   return success();
 }
 
-LogicalResult Scheduler::run() {
-  FailureOr<tokenset::Plan> plan = readPlan(module);
-  if (failed(plan))
-    return failure();
-  for (auto [name, func] : {std::pair("client", &client),
-                            std::pair("comp", &comp), std::pair("attn", &attn)})
-    if (!(*func = module.lookupSymbol<func::FuncOp>(name)) ||
-        !(*func)->hasAttr(roleAttrName))
-      return module.emitError("holds no program @")
-             << name << " vs a module of the partitioned phase";
-  // What the walk must know before it meets it.
-  module.walk([&](RouteOp route) {
+LogicalResult Scheduler::findPrograms() {
+  for (auto func : module.getOps<func::FuncOp>()) {
+    auto role = func->getAttrOfType<RoleAttr>(roleAttrName);
+    if (!role)
+      continue;
+    func::FuncOp &program = role.getValue() == Role::Client ? client
+                            : role.getValue() == Role::Comp ? comp
+                                                            : attn;
+    if (program) {
+      InFlightDiagnostic diag =
+          func.emitOpError("is the second program of role ")
+          << stringifyRole(role.getValue()) << " vs 1";
+      diag.attachNote(program.getLoc()) << "the first one";
+      return diag;
+    }
+    program = func;
+  }
+  for (auto [role, program] :
+       {std::pair(Role::Client, client), std::pair(Role::Comp, comp),
+        std::pair(Role::Attn, attn)})
+    if (!program || !program.getBody().hasOneBlock())
+      return module.emitError("holds no program of role ")
+             << stringifyRole(role) << " vs a module of the partitioned phase";
+  return success();
+}
+
+/// A class of layers is a number behind the names of its three routes; the
+/// runtime's tables are called by the same numbers.
+LogicalResult Scheduler::checkRoutes() {
+  for (RouteOp route : module.getOps<RouteOp>()) {
     numClasses += route.getKind() == RouteKind::Query;
     if (route.getKind() == RouteKind::Enter)
       hidden = getRowWidth(
           cast<ShapedType>(cast<TypeAttr>(route.getTypes()[0]).getValue()));
-  });
+  }
+  if (!hidden)
+    return module.emitError("holds no route of kind enter");
+  for (int64_t number = 0; number < numClasses; ++number)
+    for (RouteKind kind :
+         {RouteKind::Query, RouteKind::Key, RouteKind::Partial}) {
+      std::string name = (stringifyRouteKind(kind) + Twine(number)).str();
+      auto route = module.lookupSymbol<RouteOp>(name);
+      if (!route || route.getKind() != kind)
+        return module.emitError("holds no route @")
+               << name << " vs " << numClasses
+               << " classes of routes @query0, @key0, @partial0, ...";
+    }
+  for (RouteOp route : module.getOps<RouteOp>())
+    if (route.getMask() && classNumber(route.getSymName()) >= numClasses)
+      return route.emitOpError("is of class ")
+             << classNumber(route.getSymName()) << " vs less than "
+             << numClasses;
+  return success();
+}
+
+LogicalResult Scheduler::run() {
+  FailureOr<tokenset::Plan> plan = readPlan(module);
+  if (failed(plan))
+    return failure();
+  if (failed(findPrograms()) || failed(checkRoutes()))
+    return failure();
   firstSharded = plan->clientFirst;
   numClientLayers = plan->clientFirst + plan->clientLast;
   comp.walk([&](ReceiveOp receive) {

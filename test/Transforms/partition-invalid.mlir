@@ -54,16 +54,16 @@ func.func @main(%tokens: tensor<?xi32>, %positions: tensor<?xi32>) -> tensor<?x8
 
 // -----
 
-// Layers whose heads differ in shape would share pools and caches.
+// All layers share a rank's pools and caches.
 rshard.sharding @R ["period 1: [0,1)"]
 rshard.grid @grid queries(@R) keys(@R)
 rshard.placement @placement rows(@R) grid(@grid) client_layers(0, 0) ranks [0, 0, 0]
-rshard.weight @w "layers.{}.w" layers [0, 2) : tensor<8x8xf32>
+rshard.weight @w "layers.{}.w" layers [0, 3) : tensor<8x8xf32>
 rshard.weight @e "e" : tensor<16x8xf32>
 func.func private @wide(%layer: index, %x: tensor<?x8xf32>, %positions: tensor<?xi32>) -> tensor<?x8xf32> {
   %w = rshard.parameter @w[%layer] : tensor<8x8xf32>
   %q = rshard.linear %x, %w : (tensor<?x8xf32>, tensor<8x8xf32>) -> tensor<?x2x4xf32>
-  // expected-note @below {{the other attention}}
+  // expected-note @below {{in another layer}}
   %o = rshard.attention %q, %q, %q mask <causal> scale 0.5 on @grid : tensor<?x2x4xf32>, tensor<?x2x4xf32>
   %y = rshard.linear %o, %w : (tensor<?x2x4xf32>, tensor<8x8xf32>) -> tensor<?x8xf32>
   return %y : tensor<?x8xf32>
@@ -71,7 +71,7 @@ func.func private @wide(%layer: index, %x: tensor<?x8xf32>, %positions: tensor<?
 func.func private @narrow(%layer: index, %x: tensor<?x8xf32>, %positions: tensor<?xi32>) -> tensor<?x8xf32> {
   %w = rshard.parameter @w[%layer] : tensor<8x8xf32>
   %q = rshard.linear %x, %w : (tensor<?x8xf32>, tensor<8x8xf32>) -> tensor<?x4x2xf32>
-  // expected-error @below {{query and key rows: 'tensor<?x4x2xf32>', 'tensor<?x4x2xf32>' vs 'tensor<?x2x4xf32>', 'tensor<?x2x4xf32>' of @wide}}
+  // expected-error @below {{heads: 'tensor<?x4x2xf32>', 'tensor<?x4x2xf32>' vs 'tensor<?x2x4xf32>', 'tensor<?x2x4xf32>'}}
   %o = rshard.attention %q, %q, %q mask <causal> scale 0.5 on @grid : tensor<?x4x2xf32>, tensor<?x4x2xf32>
   %y = rshard.linear %o, %w : (tensor<?x4x2xf32>, tensor<8x8xf32>) -> tensor<?x8xf32>
   return %y : tensor<?x8xf32>
@@ -79,6 +79,53 @@ func.func private @narrow(%layer: index, %x: tensor<?x8xf32>, %positions: tensor
 func.func @main(%tokens: tensor<?xi32>, %positions: tensor<?xi32>) -> tensor<?x8xf32> {
   %e = rshard.parameter @e : tensor<16x8xf32>
   %x = rshard.embedding %tokens of %e : (tensor<?xi32>, tensor<16x8xf32>) -> tensor<?x8xf32>
-  %y = rshard.layers [@wide, @narrow] [0, 1] (%x, %positions) : tensor<?x8xf32>, tensor<?xi32>
+  %y = rshard.layers [@wide, @narrow] [0, 1, 0] (%x, %positions) : tensor<?x8xf32>, tensor<?xi32>
+  return %y : tensor<?x8xf32>
+}
+
+// -----
+
+// The partitioner's own names are not the user's.
+rshard.sharding @R ["period 1: [0,1)"]
+rshard.grid @grid queries(@R) keys(@R)
+rshard.placement @placement rows(@R) grid(@grid) client_layers(0, 0) ranks [0, 0, 0]
+rshard.weight @w "layers.{}.w" layers [0, 3) : tensor<8x8xf32>
+rshard.weight @e "e" : tensor<16x8xf32>
+// expected-error @below {{is called @comp vs a name that the partitioned phase does not use}}
+func.func private @comp(%layer: index, %x: tensor<?x8xf32>, %positions: tensor<?xi32>) -> tensor<?x8xf32> {
+  %w = rshard.parameter @w[%layer] : tensor<8x8xf32>
+  %q = rshard.linear %x, %w : (tensor<?x8xf32>, tensor<8x8xf32>) -> tensor<?x2x4xf32>
+  %o = rshard.attention %q, %q, %q mask <causal> scale 0.5 on @grid : tensor<?x2x4xf32>, tensor<?x2x4xf32>
+  %y = rshard.linear %o, %w : (tensor<?x2x4xf32>, tensor<8x8xf32>) -> tensor<?x8xf32>
+  return %y : tensor<?x8xf32>
+}
+func.func @main(%tokens: tensor<?xi32>, %positions: tensor<?xi32>) -> tensor<?x8xf32> {
+  %e = rshard.parameter @e : tensor<16x8xf32>
+  %x = rshard.embedding %tokens of %e : (tensor<?xi32>, tensor<16x8xf32>) -> tensor<?x8xf32>
+  %y = rshard.layers [@comp] [0, 0, 0] (%x, %positions) : tensor<?x8xf32>, tensor<?xi32>
+  return %y : tensor<?x8xf32>
+}
+
+// -----
+
+rshard.sharding @R ["period 1: [0,1)"]
+rshard.grid @grid queries(@R) keys(@R)
+rshard.placement @placement rows(@R) grid(@grid) client_layers(0, 0) ranks [0, 0, 0]
+rshard.weight @w "layers.{}.w" layers [0, 3) : tensor<8x8xf32>
+rshard.weight @e "e" : tensor<16x8xf32>
+func.func private @layer(%layer: index, %x: tensor<?x8xf32>, %positions: tensor<?xi32>) -> tensor<?x8xf32> {
+  %w = rshard.parameter @w[%layer] : tensor<8x8xf32>
+  %q = rshard.linear %x, %w : (tensor<?x8xf32>, tensor<8x8xf32>) -> tensor<?x2x4xf32>
+  %o = rshard.attention %q, %q, %q mask <causal> scale 0.5 on @grid : tensor<?x2x4xf32>, tensor<?x2x4xf32>
+  %y = rshard.linear %o, %w : (tensor<?x2x4xf32>, tensor<8x8xf32>) -> tensor<?x8xf32>
+  return %y : tensor<?x8xf32>
+}
+func.func @main(%tokens: tensor<?xi32>, %positions: tensor<?xi32>) -> tensor<?x8xf32> {
+  %e = rshard.parameter @e : tensor<16x8xf32>
+  %x = rshard.embedding %tokens of %e : (tensor<?xi32>, tensor<16x8xf32>) -> tensor<?x8xf32>
+  // expected-note @below {{the first one}}
+  %z = rshard.layers [@layer] [0] (%x, %positions) : tensor<?x8xf32>, tensor<?xi32>
+  // expected-error @below {{is the second one vs 1}}
+  %y = rshard.layers [@layer] [0] (%z, %positions) : tensor<?x8xf32>, tensor<?xi32>
   return %y : tensor<?x8xf32>
 }

@@ -3,7 +3,7 @@
 // RUN: rshard-opt %s --rshard-plan="comp=8 attn=8x8 cluster=2 period=16" --rshard-partition --rshard-schedule | FileCheck %s
 // RUN: not rshard-opt %s --rshard-plan --rshard-schedule 2>&1 | FileCheck %s --check-prefix=PHASE
 
-// PHASE: error: holds no program @client vs a module of the partitioned phase
+// PHASE: error: holds no program of role client vs a module of the partitioned phase
 
 // CHECK: rshard.buffer @pool.enter rows "pool_enter" : memref<?x8xf32>
 // CHECK: rshard.table @comp.begin

@@ -10,6 +10,11 @@
 
 namespace rshard {
 
+/// The one rshard.layers of a module of the model or planned phase; it stands
+/// in a function of the module, beside one block of other ops. Emits an error
+/// otherwise.
+mlir::FailureOr<LayersOp> findLayers(mlir::ModuleOp module);
+
 /// Declares the plan in a module of the model phase: shardings @R, @S and @T,
 /// grid @grid, @placement; every attention names the grid. Emits an error if
 /// the module is not of the model phase or the client would run every layer.

@@ -241,3 +241,18 @@ func.func private @a(%l: index, %x: tensor<?x1x8xf32>, %p: tensor<?xi32>) -> ten
   %y = rshard.layers [@a] [0] (%o, %p) : tensor<?x1x8xf32>, tensor<?xi32>
   return %y : tensor<?x1x8xf32>
 }
+
+// -----
+
+rshard.weight @e "e" : tensor<16x8xf32>
+// expected-note @below {{defined here}}
+func.func private @layer(%layer: index, %x: tensor<?x8xf32>, %positions: tensor<?xi32>) -> tensor<?x8xf32> {
+  cf.br ^next
+^next:
+  return %x : tensor<?x8xf32>
+}
+func.func @main(%x: tensor<?x8xf32>, %positions: tensor<?xi32>) -> tensor<?x8xf32> {
+  // expected-error @below {{layer @layer has 2 blocks vs 1}}
+  %y = rshard.layers [@layer] [0] (%x, %positions) : tensor<?x8xf32>, tensor<?xi32>
+  return %y : tensor<?x8xf32>
+}

@@ -1,0 +1,52 @@
+// RUN: rshard-opt %s --split-input-file --verify-diagnostics --rshard-schedule
+
+// Modules that verify, but are not what the partitioner writes: an error, whatever they hold.
+
+// expected-error @below {{holds no route @query0 vs 1 classes of routes @query0, @key0, @partial0, ...}}
+module {
+  rshard.sharding @R ["period 1: [0,1)"]
+  rshard.grid @grid queries(@R) keys(@R)
+  rshard.placement @placement rows(@R) grid(@grid) client_layers(0, 0) ranks [0, 0, 0]
+  rshard.route @enter enter : [tensor<?x8xf32>]
+  rshard.route @q query mask <causal> : [tensor<?x2x4xf32>]
+  func.func @client(%self: index) attributes {rshard.role = #rshard.role<client>} { return }
+  func.func @comp(%self: index) attributes {rshard.role = #rshard.role<comp>} { return }
+  func.func @attn(%self: index) attributes {rshard.role = #rshard.role<attn>} { return }
+}
+
+// -----
+
+// expected-error @below {{holds no route of kind enter}}
+module {
+  rshard.sharding @R ["period 1: [0,1)"]
+  rshard.grid @grid queries(@R) keys(@R)
+  rshard.placement @placement rows(@R) grid(@grid) client_layers(0, 0) ranks [0, 0, 0]
+  func.func @client(%self: index) attributes {rshard.role = #rshard.role<client>} { return }
+  func.func @comp(%self: index) attributes {rshard.role = #rshard.role<comp>} { return }
+  func.func @attn(%self: index) attributes {rshard.role = #rshard.role<attn>} { return }
+}
+
+// -----
+
+// Programs are known by their role, not by their name.
+// expected-error @below {{holds no program of role attn vs a module of the partitioned phase}}
+module {
+  rshard.sharding @R ["period 1: [0,1)"]
+  rshard.grid @grid queries(@R) keys(@R)
+  rshard.placement @placement rows(@R) grid(@grid) client_layers(0, 0) ranks [0, 0, 0]
+  func.func @client(%self: index) attributes {rshard.role = #rshard.role<client>} { return }
+  func.func @comp(%self: index) attributes {rshard.role = #rshard.role<comp>} { return }
+  func.func @attn(%self: index) { return }
+}
+
+// -----
+
+module {
+  rshard.sharding @R ["period 1: [0,1)"]
+  rshard.grid @grid queries(@R) keys(@R)
+  rshard.placement @placement rows(@R) grid(@grid) client_layers(0, 0) ranks [0, 0, 0]
+  // expected-note @below {{the first one}}
+  func.func @client(%self: index) attributes {rshard.role = #rshard.role<client>} { return }
+  // expected-error @below {{is the second program of role client vs 1}}
+  func.func @comp(%self: index) attributes {rshard.role = #rshard.role<client>} { return }
+}
