@@ -113,6 +113,13 @@ LogicalResult WeightOp::verify() {
   if (!type.hasStaticShape() || type.getRank() < 1 || type.getRank() > 2)
     return emitOpError("type ")
            << type << " vs a static tensor of one or two dimensions";
+  // A vector has no columns to exchange with its rows, but one row of a matrix
+  // has.
+  if (getTransposed() && type.getRank() == 1 &&
+      (!getRows() || !getTotal() || (*getRows())[1] - (*getRows())[0] != 1 ||
+       type.getDimSize(0) == 1))
+    return emitOpError("transposed: ")
+           << type << " vs a matrix or a single row of one";
   if (getRows().has_value() != getTotal().has_value())
     return emitOpError("has ")
            << (getTotal() ? "a number of rows vs no range of them"
@@ -294,13 +301,51 @@ LogicalResult LayersOp::verify() {
   return success();
 }
 
+/// Checks that every weight that `function`, of kind `kind`, reads has a tensor
+/// for each layer of this kind.
+static LogicalResult verifyLayerWeights(LayersOp layers, func::FuncOp function,
+                                        int32_t kind,
+                                        SymbolTableCollection &symbols) {
+  if (function.isExternal())
+    return success();
+  WalkResult walk = function.walk([&](ParameterOp parameter) {
+    if (!parameter.getLayer())
+      return WalkResult::advance();
+    if (parameter.getLayer() != function.getArgument(0)) {
+      parameter.emitOpError("has another layer vs the first argument of @")
+          << function.getSymName();
+      return WalkResult::interrupt();
+    }
+    auto weight = symbols.lookupNearestSymbolFrom<WeightOp>(
+        parameter, parameter.getWeightAttr());
+    if (!weight || !weight.getLayers())
+      return WalkResult::advance(); // the parameter's own verifier says so
+    ArrayRef<int64_t> range = *weight.getLayers();
+    for (auto [layer, kindHere] : llvm::enumerate(layers.getOrder())) {
+      int64_t number = static_cast<int64_t>(layer);
+      if (kindHere != kind || (range[0] <= number && number < range[1]))
+        continue;
+      InFlightDiagnostic diag = parameter.emitOpError("layer ")
+                                << number << " vs layers [" << range[0] << ", "
+                                << range[1] << ") of "
+                                << parameter.getWeightAttr();
+      diag.attachNote(weight.getLoc()) << "declared here";
+      diag.attachNote(layers.getLoc()) << "layers applied here";
+      return WalkResult::interrupt();
+    }
+    return WalkResult::advance();
+  });
+  return failure(walk.wasInterrupted());
+}
+
 LogicalResult LayersOp::verifySymbolUses(SymbolTableCollection &symbols) {
   auto type =
       FunctionType::get(getContext(),
                         {IndexType::get(getContext()), getInput().getType(),
                          getPositions().getType()},
                         {getResult().getType()});
-  for (auto kind : getKinds().getAsRange<FlatSymbolRefAttr>()) {
+  for (auto [index, kind] :
+       llvm::enumerate(getKinds().getAsRange<FlatSymbolRefAttr>())) {
     auto layer = symbols.lookupNearestSymbolFrom<func::FuncOp>(*this, kind);
     if (!layer)
       return emitOpError("refers to ") << kind << ": no function of this name";
@@ -323,6 +368,9 @@ LogicalResult LayersOp::verifySymbolUses(SymbolTableCollection &symbols) {
     if (layer.walk([](LayersOp) { return WalkResult::interrupt(); })
             .wasInterrupted())
       return fail(" holds layers itself");
+    if (failed(verifyLayerWeights(*this, layer, static_cast<int32_t>(index),
+                                  symbols)))
+      return failure();
   }
   return success();
 }

@@ -60,7 +60,8 @@ def RShard_WeightOp : RShard_Op<"weight", [Symbol]> {
     The type is what ops see: [rows, columns], or [columns] for a tensor of one dimension or a single row.
 
     Constraints: a name holds `{}` if and only if `layers` is given; `0 <= first < last`;
-    `b - a` is the number of rows of the type, and `b` at most n.
+    `of n` is given if and only if `rows` is; `b - a` is the number of rows of the type, and `b` at most n;
+    `transposed` needs a matrix or a single row of one.
 
     ```mlir
     rshard.weight @wq "h.{}.attn.c_attn.weight" layers [0, 12) rows [0, 768) of 2304 transposed
@@ -283,7 +284,8 @@ def RShard_LayersOp : RShard_Op<"layers", [DeclareOpInterfaceMethods<SymbolUserO
     size does not grow with its depth.
 
     Constraints: `order` is not empty and indexes `kinds`; every kind is a function
-    (index, rows, positions) -> rows that holds exactly one token-mixing op.
+    (index, rows, positions) -> rows that holds exactly one token-mixing op; the layer of each of its parameters is
+    the first argument, and the parameter's weight has every layer that is of this kind.
 
     ```mlir
     %y = rshard.layers [@decoder] [0, 0, 0] (%x, %positions) : tensor<?x64xf32>, tensor<?xi32>

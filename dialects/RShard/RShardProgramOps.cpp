@@ -244,8 +244,6 @@ LogicalResult LaunchOp::verifySymbolUses(SymbolTableCollection &symbols) {
     diag.attachNote(segment.getLoc()) << "segment defined here";
     return diag;
   };
-  // Lowered segments take buffers already; their calls are checked by the
-  // function dialect's rules.
   auto check = [&](StringRef what, TypeRange tensors,
                    OperandRange buffers) -> LogicalResult {
     if (tensors.size() != buffers.size())

@@ -35,6 +35,10 @@ FailureOr<Program> rshard::compileProgram(ModuleOp module, Phase from,
   program.manifest = std::move(*manifest);
   program.manifest.producer = getProducer();
   program.manifest.hashes.content = options.content;
+  // The runtime's own reader has the last word on what may be written.
+  if (auto read = runtime::Manifest::fromJson(program.manifest.toJson()); !read)
+    return module.emitError("no runtime would read the artifact: ")
+           << read.error().message;
   program.host = std::move(host->code);
   return program;
 }

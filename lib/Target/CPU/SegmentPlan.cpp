@@ -227,7 +227,9 @@ void SegmentPlan::assignWorkspace() {
              (successor != step.inPlace.end() && value == *successor);
     });
     if (successor != step.inPlace.end()) {
-      storage[step.result] = storage[*successor];
+      // A copy: inserting may move what a reference into the map refers to.
+      Storage slot = storage.lookup(*successor);
+      storage[step.result] = slot;
     } else {
       llvm::sort(live, [&](Value a, Value b) {
         return storage[a].index < storage[b].index;

@@ -256,3 +256,21 @@ func.func @main(%x: tensor<?x8xf32>, %positions: tensor<?xi32>) -> tensor<?x8xf3
   %y = rshard.layers [@layer] [0] (%x, %positions) : tensor<?x8xf32>, tensor<?xi32>
   return %y : tensor<?x8xf32>
 }
+
+// -----
+
+// expected-note @below {{declared here}}
+rshard.weight @w "h.{}.w" layers [0, 1) : tensor<8x8xf32>
+func.func private @a(%layer: index, %x: tensor<?x8xf32>, %p: tensor<?xi32>) -> tensor<?x8xf32> {
+  // expected-error @below {{'rshard.parameter' op layer 1 vs layers [0, 1) of @w}}
+  %w = rshard.parameter @w[%layer] : tensor<8x8xf32>
+  %q = rshard.linear %x, %w : (tensor<?x8xf32>, tensor<8x8xf32>) -> tensor<?x1x8xf32>
+  %o = rshard.attention %q, %q, %q mask <full> scale 1.0 : tensor<?x1x8xf32>, tensor<?x1x8xf32>
+  %y = rshard.linear %o, %w : (tensor<?x1x8xf32>, tensor<8x8xf32>) -> tensor<?x8xf32>
+  return %y : tensor<?x8xf32>
+}
+func.func @layers(%x: tensor<?x8xf32>, %p: tensor<?xi32>) {
+  // expected-note @below {{layers applied here}}
+  %y = rshard.layers [@a] [0, 0] (%x, %p) : tensor<?x8xf32>, tensor<?xi32>
+  return
+}

@@ -120,3 +120,13 @@ rshard.weight @w "w" rows [4, 8) of 6 : tensor<4x8xf32>
 
 // expected-error @below {{'rshard.weight' op has a range of rows vs no number of them}}
 "rshard.weight"() {sym_name = "w", tensor = "w", rows = array<i64: 0, 4>, type = tensor<4x8xf32>} : () -> ()
+
+// -----
+
+// expected-error @below {{'rshard.weight' op transposed: 'tensor<4xf32>' vs a matrix or a single row of one}}
+rshard.weight @w "w" transposed : tensor<4xf32>
+
+// -----
+
+// expected-error @below {{'rshard.weight' op transposed: 'tensor<1xf32>' vs a matrix or a single row of one}}
+rshard.weight @w "w" rows [0, 1) of 4 transposed : tensor<1xf32>
