@@ -188,10 +188,11 @@ Expected<Predictor> Predictor::create(const Plan &plan,
         return both.error();
       state->hidden[a] = std::move(*both);
     }
-  for (const Mask &mask : layerMasks) {
-    if (mask.kind == MaskKind::Window && mask.window < 1)
-      return Error{"window " + std::to_string(mask.window) +
+  for (const Mask &layerMask : layerMasks) {
+    if (layerMask.kind == MaskKind::Window && layerMask.window < 1)
+      return Error{"window " + std::to_string(layerMask.window) +
                    ": it must be at least 1"};
+    Mask mask = layerMask.below(capacity);
     auto known =
         std::find_if(state->layers.begin(), state->layers.end(),
                      [&](const Layers &layers) { return layers.mask == mask; });

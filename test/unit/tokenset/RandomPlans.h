@@ -39,12 +39,25 @@ inline Plan drawPlan() {
   return plan;
 }
 
+/// Mostly windows of the size of the texts; some at the far end of the type,
+/// where sums with a position overflow.
+inline int64_t drawWindow() {
+  switch (draw(0, 5)) {
+  case 0:
+    return INT64_MAX - draw(0, 40);
+  case 1:
+    return int64_t(1) << draw(5, 62);
+  default:
+    return draw(1, 20);
+  }
+}
+
 inline std::vector<Mask> drawMasks() {
   std::vector<Mask> masks;
   if (draw(0, 3) == 0)
     return {Mask::full()};
   for (int64_t i = draw(1, 2); i > 0; --i)
-    masks.push_back(draw(0, 1) ? Mask::causal() : Mask::windowed(draw(1, 20)));
+    masks.push_back(draw(0, 1) ? Mask::causal() : Mask::windowed(drawWindow()));
   return masks;
 }
 

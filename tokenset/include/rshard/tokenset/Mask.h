@@ -28,6 +28,12 @@ struct Mask {
     return key <= query && (kind == MaskKind::Causal || query - key < window);
   }
 
+  /// A mask that is the same below `capacity`: a window that is never full is
+  /// a causal mask.
+  Mask below(Position capacity) const {
+    return kind == MaskKind::Window && window >= capacity ? causal() : *this;
+  }
+
   /// The smallest key position that `query` sees.
   Position firstKey(Position query) const {
     return kind == MaskKind::Window ? std::max<Position>(0, query - window + 1)
@@ -36,8 +42,9 @@ struct Mask {
   /// The first query position at or after which no query below `capacity` sees
   /// `key`.
   Position endOfQueries(Position key, Position capacity) const {
-    return kind == MaskKind::Window ? std::min(capacity, key + window)
-                                    : capacity;
+    // Windows reach to the end of int64_t: their sum with a key may overflow.
+    return kind == MaskKind::Window && window < capacity - key ? key + window
+                                                               : capacity;
   }
 };
 
