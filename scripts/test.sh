@@ -48,6 +48,8 @@ title "lit, as a round trip"
 RSHARD_ROUNDTRIP=1 lit lit-roundtrip
 
 title "pytest"
+# test/cli runs the real model.
+.venv/bin/python scripts/convert-smollm2.py
 OMP_NUM_THREADS=1 .venv/bin/pytest -q --junitxml "$results/pytest.xml"
 
 title "pytest, sanitized: the tokenizer's reader"

@@ -18,7 +18,7 @@ static void build(ModelBuilder &model) {
     model.setPrefix("bert.");
   int64_t vocabulary = config.getInteger("vocab_size");
   int64_t hidden = config.getInteger("hidden_size");
-  int64_t layers = config.getInteger("num_hidden_layers");
+  int64_t layers = model.readLayers("num_hidden_layers");
   int64_t heads = config.getInteger("num_attention_heads");
   int64_t intermediate = config.getInteger("intermediate_size");
   int64_t positions = config.getInteger("max_position_embeddings");

@@ -100,7 +100,7 @@ Decoder rshard::readDecoder(ModelBuilder &model, int64_t headSize) {
   Decoder decoder;
   decoder.vocabulary = config.getInteger("vocab_size");
   decoder.hidden = config.getInteger("hidden_size");
-  decoder.layers = config.getInteger("num_hidden_layers");
+  decoder.layers = model.readLayers("num_hidden_layers");
   decoder.intermediate = config.getInteger("intermediate_size");
   decoder.heads = config.getInteger("num_attention_heads");
   decoder.headSize = readHeadSize(config, decoder, headSize);

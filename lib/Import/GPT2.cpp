@@ -28,7 +28,7 @@ static void build(ModelBuilder &model) {
     model.setPrefix("transformer.");
   int64_t vocabulary = config.getInteger("vocab_size");
   int64_t hidden = config.getInteger("n_embd");
-  int64_t layers = config.getInteger("n_layer");
+  int64_t layers = model.readLayers("n_layer");
   int64_t heads = config.getInteger("n_head");
   int64_t positions = config.getInteger("n_positions");
   int64_t inner = config.findInteger("n_inner").value_or(4 * hidden);

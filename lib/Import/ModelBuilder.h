@@ -75,6 +75,10 @@ public:
   /// Size of dimension `dim`, or nullopt if there is no such tensor.
   std::optional<int64_t> getTensorSize(llvm::StringRef name,
                                        unsigned dim) const;
+  /// The number of layers under `key` of config.json. Every layer has tensors
+  /// of its own: more layers than tensors are refused before anything is made
+  /// for each of them.
+  int64_t readLayers(llvm::StringRef key);
   /// All tensors get this prefix (`transformer.`).
   void setPrefix(llvm::StringRef text) { prefix = text.str(); }
   /// These tensors need no note if no weight uses them: `*` stands for any

@@ -29,6 +29,15 @@ bool ModelBuilder::hasTensor(StringRef name) const {
   return tensors.find(prefix + getName(name, 0));
 }
 
+int64_t ModelBuilder::readLayers(StringRef key) {
+  int64_t layers = config.getInteger(key);
+  int64_t most = tensors.tensors().size();
+  if (layers <= most)
+    return layers;
+  config.refuse(key, "at most the " + Twine(most) + " tensors of the files");
+  return 1;
+}
+
 std::optional<int64_t> ModelBuilder::getTensorSize(StringRef name,
                                                    unsigned dim) const {
   const runtime::Tensor *tensor = tensors.find(prefix + getName(name, 0));

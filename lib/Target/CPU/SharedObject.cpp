@@ -153,8 +153,12 @@ private:
       llvm::raw_fd_ostream stream(input, code);
       stream.write(object.data(), object.size());
       stream.close();
-      if (code || stream.has_error())
-        return error() << "cannot write " << input;
+      if (!code)
+        code = stream.error();
+      // A stream that is left with an error ends the process.
+      stream.clear_error();
+      if (code)
+        return error() << "cannot write " << input << ": " << code.message();
     }
     std::string messages;
     llvm::raw_string_ostream stream(messages);

@@ -1,0 +1,113 @@
+"""plan, explain and verify; plans with any token sets."""
+
+import json
+import re
+
+import pytest
+
+from checkpoint import read_file
+from commandline import GOLDEN, LLAMA, UNSHARDED, ids, refuse, refused, rshard, run_json, succeed
+
+# Queries and keys differ, finite prefixes, uneven sets, nodes that share ranks: 2 CompNodes, 3x2 grid.
+MIXED = {
+    "R": ["[0,3) [5,6) below 10, then period 4: [0,1) [2,3)", "[3,5) [6,10) below 10, then period 4: [1,2) [3,4)"],
+    "S": ["period 5: [0,2)", "period 5: [2,3)", "period 5: [3,5)"],
+    "T": ["period 3: [0,1)", "period 3: [1,3)"],
+    "client_layers": [0, 0],
+    "ranks": [0, 1, 2, 1, 3, 2, 3, 0, 4],
+}
+
+
+def test_figure():
+    out = succeed("explain", "--one-based").out.decode()
+    assert "21 nodes on 21 ranks" in out
+    assert "R = [1,2,8,9..], [3,4,10,11..], [5,6,12,13..], [7,14..]\n" in out
+    assert "S = T = [1,3,8,10..], [2,4,9,11..], [5,7,12,14..], [6,13..]\n" in out
+    out = re.sub(" +", " ", succeed("explain").out.decode())
+    assert "R = [0,1,7,8..], [2,3,9,10..], [4,5,11,12..], [6,13..]\n" in out
+    assert "S = T = [0,2,7,9..], [1,3,8,10..], [4,6,11,13..], [5,12..]\n" in out
+    # The picture, against the rule by brute force.
+    queries = [{0, 2}, {1, 3}, {4, 6}, {5}]
+    rows = [(f"comp({i})", {2 * i, 2 * i + 1} & set(range(7))) for i in range(4)]
+    rows += [(f"attn({j},*) attn(*,{j})", queries[j]) for j in range(4)]
+    for name, owned in rows:
+        assert f"{name} {''.join('#' if p % 7 in owned else '.' for p in range(28))}\n" in out
+
+
+def write(tmp_path, **keys):
+    path = tmp_path / "plan.json"
+    path.write_text(json.dumps({**MIXED, **keys}))
+    return path
+
+
+def test_round_trip(tmp_path):
+    """A plan that is read and written again is the same plan; the model gives the same tokens under it."""
+    path, again = write(tmp_path), tmp_path / "again.json"
+    succeed("plan", path, "-o", again)
+    once = again.read_bytes()
+    assert json.loads(once)["ranks"] == MIXED["ranks"]
+    succeed("plan", "--plan", again, "-o", again)
+    assert again.read_bytes() == once
+    succeed("verify", path)
+    tokens = read_file(LLAMA / "reference.safetensors")["greedy_13_48"].tolist()
+    options = ["--tokens", ids(tokens[:13]), "--max-new-tokens", 48, "--ignore-eos"]
+    out = run_json(LLAMA, "--plan", path, *options)
+    assert out["tokens"] == tokens and out["ranks"] == 5
+    succeed("compile", LLAMA, "--plan", again, "-o", tmp_path / "model.rshard")
+    out = run_json(tmp_path / "model.rshard", "--model", LLAMA, *options, "--chunk", 4)
+    assert out["tokens"] == tokens and out["ranks"] == 5
+
+
+@pytest.mark.parametrize("plan", [[], UNSHARDED, ["--comp", "3", "--attn", "3x2"], ["--client-layers", "1,0"]])
+def test_verify(plan):
+    result = json.loads(succeed("verify", LLAMA, *plan, "--json").out)
+    assert {check["constraint"] for check in result["checks"]} >= {"C1", "C2", "C6"}
+    assert all(check["holds"] for check in result["checks"])
+
+
+BROKEN = {
+    "lost": ({"R": ["period 4: [0,2)", "period 4: [2,3)"]}, "C1.*position 3 .*R"),
+    "twice": ({"S": ["period 5: [0,2)", "period 5: [1,3)", "period 5: [3,5)"]}, "C1.*position 1 .*S"),
+    "lost far away": ({"T": ["[0,40) below 40, then period 3: [0,1)", "[] below 40, then period 3: [1,2)"]}, "error"),
+    "lost prefix": ({"T": ["[1,3) below 3, then period 3: [0,1)", "period 3: [1,3)"]}, "error"),
+    "few ranks": ({"ranks": [0, 1, 2]}, "rank"),
+    "many ranks": ({"ranks": list(range(10))}, "rank"),
+    "negative rank": ({"ranks": [0, 1, 2, 1, 3, 2, 3, 0, -4]}, "rank"),
+    "rank with no node": ({"ranks": [0, 1, 2, 1, 3, 2, 3, 0, 2000000000]}, "rank"),
+    "text as rank": ({"ranks": "all"}, "rank"),
+    "no queries": ({"S": []}, "S"),
+    "number as set": ({"R": [1, 2]}, "R"),
+    "period 0": ({"R": ["period 0: [0,1)"]}, "period"),
+    "run backwards": ({"R": ["period 4: [3,1)", "period 4: [0,4)"]}, r"\[3,1\)"),
+    "huge period": ({"R": ["period 99999999999999999999: [0,1)"]}, "error"),
+    "no common period": (
+        {"R": ["period 1000003: [0,5)", "period 1000003: [5,1000003)"], "S": ["period 999983: [0,999983)"]}, "error"),
+    "client layers": ({"client_layers": [-1, 0]}, "client"),
+    "three client layers": ({"client_layers": [0, 0, 0]}, "client"),
+    "unknown key": ({"Q": []}, "Q"),
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_broken_plans(name, tmp_path):
+    keys, match = BROKEN[name]
+    path, out = write(tmp_path, **keys), tmp_path / "model.rshard"
+    refuse("verify", path, match=match)
+    refuse("compile", LLAMA, "--plan", path, "-o", out, match=match)
+    refuse("run", LLAMA, "--plan", path, "--tokens", "1,2", match=match)
+    assert [file.name for file in tmp_path.iterdir()] == ["plan.json"]
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "null", "{}", '{"R": 1}', "[" * 100000, "\x00\xff", '{"R": "' + "a" * 10**6])
+def test_no_plans(text, tmp_path):
+    path = tmp_path / "plan.json"
+    path.write_text(text)
+    refuse("verify", path)
+
+
+def test_impossible_options():
+    refuse("plan", "--comp", "4", "--cluster", "2", "--period", "9", match="C1.*9")
+    refuse("compile", GOLDEN / "smol-tiny", "--client-layers", "1,1", "--to", "planned", match="1 \\+ 1 vs less than the 2 layers")
+    for grid in ("4", "0x4", "4x", "-1x4", "4x4x4", "99999999999999999999x1"):
+        refused(rshard("plan", f"--attn={grid}"), 1, 2)
+    refuse("plan", "--ranks", "22")
