@@ -17,6 +17,8 @@ function(rshard_library name)
   cmake_parse_arguments(ARG "" "" "LINK" ${ARGN})
   add_library(${name} STATIC ${ARG_UNPARSED_ARGUMENTS})
   target_link_libraries(${name} PUBLIC ${ARG_LINK} PRIVATE rshard_options)
+  # Applications that embed a library need the standard of its headers.
+  target_compile_features(${name} PUBLIC cxx_std_20)
 endfunction()
 
 # rshard_unit_test(NAME SRC... [LINK lib...]): a GoogleTest + RapidCheck executable known to ctest.

@@ -100,7 +100,7 @@ fi
 export CCACHE_DIR="${CCACHE_DIR:-$PWD/.cache/ccache}" CCACHE_BASEDIR="$PWD" CCACHE_NOHASHDIR=1
 if [ ! -f build/build.ninja ]; then
   say "configuring build/ (up to $build_mb MB when built)"
-  cmake -G Ninja -S . -B build -DCMAKE_BUILD_TYPE=Release \
+  cmake -G Ninja -S . -B build -DCMAKE_BUILD_TYPE=Release -DRSHARD_WERROR=ON \
     -DCMAKE_C_COMPILER=clang-22 -DCMAKE_CXX_COMPILER=clang++-22 \
     -DCMAKE_C_COMPILER_LAUNCHER=ccache -DCMAKE_CXX_COMPILER_LAUNCHER=ccache \
     -DCMAKE_EXE_LINKER_FLAGS=-fuse-ld=lld-22 \

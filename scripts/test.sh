@@ -34,7 +34,7 @@ units build units
 
 title "unit tests, sanitized: runtime, token sets, readers, and generated code with its instrumentation"
 export CCACHE_DIR="${CCACHE_DIR:-$PWD/.cache/ccache}" CCACHE_BASEDIR="$PWD" CCACHE_NOHASHDIR=1
-cmake -G Ninja -S . -B build-sanitized -DCMAKE_BUILD_TYPE=Release -DCMAKE_CXX_FLAGS_RELEASE="-O1 -g1 -DNDEBUG" \
+cmake -G Ninja -S . -B build-sanitized -DCMAKE_BUILD_TYPE=Release -DRSHARD_WERROR=ON -DCMAKE_CXX_FLAGS_RELEASE="-O1 -g1 -DNDEBUG" \
   -DRSHARD_SANITIZE=address,undefined -DCMAKE_C_COMPILER=clang-22 -DCMAKE_CXX_COMPILER=clang++-22 \
   -DCMAKE_C_COMPILER_LAUNCHER=ccache -DCMAKE_CXX_COMPILER_LAUNCHER=ccache \
   -DCMAKE_EXE_LINKER_FLAGS=-fuse-ld=lld-22 -DMLIR_DIR=/usr/lib/llvm-22/lib/cmake/mlir >$results/configure-sanitized.log &&

@@ -234,7 +234,6 @@ def test_full_disk(tmp_path, artifact):
     commands = [
         ["run", artifact, "--model", LLAMA, *RUN, "--logits", tmp_path / "out.npy"],
         ["compile", LLAMA, "-o", tmp_path / "out.rshard"],
-        ["plan", "-o", tmp_path / "plan.json"],
     ]
     for command in commands:
         limit = lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (64, 64))
