@@ -5,6 +5,7 @@
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/IR/Verifier.h"
 #include "mlir/Pass/PassManager.h"
+#include "rshard/Driver/TextFile.h"
 #include "rshard/Plan/PlanSymbols.h"
 #include "rshard/Transforms/Passes.h"
 #include "llvm/Support/FileSystem.h"
@@ -102,16 +103,7 @@ std::string rshard::printModule(ModuleOp module) {
 
 LogicalResult rshard::writeText(MLIRContext *context, StringRef path,
                                 StringRef text) {
-  if (path == "-") {
-    llvm::outs() << text;
-    llvm::outs().flush();
-    return success();
-  }
-  llvm::Error error = llvm::writeToOutput(path, [&](llvm::raw_ostream &os) {
-    os << text;
-    return llvm::Error::success();
-  });
-  if (error)
+  if (llvm::Error error = writeTextFile(path, text))
     return emitError(FileLineColLoc::get(context, path, 0, 0))
            << "cannot write: " << llvm::toString(std::move(error));
   return success();

@@ -4,6 +4,7 @@
 #include "OptionChecks.h"
 #include "Subject.h"
 #include "rshard/Driver/DiagnosticPrinter.h"
+#include "rshard/Driver/TextFile.h"
 #include "rshard/tokenset/Views.h"
 #include "llvm/Support/FileUtilities.h"
 #include "llvm/Support/raw_ostream.h"
@@ -29,15 +30,8 @@ static ExitStatus run(const Options &options) {
   if (ExitStatus status = options.subject.load(subject); status != Success)
     return status;
   std::string text = tokenset::printPlan(subject.plan);
-  if (options.output == "-") {
-    llvm::outs() << text;
-  } else if (llvm::Error error = llvm::writeToOutput(
-                 options.output, [&](llvm::raw_ostream &os) {
-                   os << text;
-                   return llvm::Error::success();
-                 })) {
+  if (llvm::Error error = writeTextFile(options.output, text))
     return fail(options.output + ": " + llvm::toString(std::move(error)));
-  }
   auto views = tokenset::summarizeViews(
       subject.plan, std::min(options.length, subject.plan.limit()));
   if (!views)
