@@ -47,12 +47,6 @@ private:
 
 } // namespace
 
-static ExitStatus fail(const std::string &message,
-                       ExitStatus status = BadInput) {
-  printError(llvm::errs(), message);
-  return status;
-}
-
 /// C10: the artifact names the model's identity and the hash of its weights.
 ExitStatus Compilation::identify() {
   std::string directory = request.weights;
@@ -63,11 +57,11 @@ ExitStatus Compilation::identify() {
     return Success;
   auto weights = runtime::Weights::open(directory);
   if (!weights)
-    return fail(weights.error().message);
+    return refuse(weights.error().message);
   Progress progress("hashing weights");
   auto content = weights->content(progress);
   if (!content)
-    return fail(content.error().message);
+    return refuse(content.error().message);
   options.content = *content;
   // IR that was written by hand does not say which model it is.
   mlir::ModuleOp module = *model.module;
@@ -95,9 +89,9 @@ ExitStatus Compilation::load() {
     }
     options.phases.plan = std::move(*plan);
   } else if (request.plan.given()) {
-    return fail(request.model.getPath() + ": it holds a plan: options "
-                                          "of another one were given too",
-                BadUsage);
+    return refuse(request.model.getPath() + ": it holds a plan: options "
+                                            "of another one were given too",
+                  BadUsage);
   }
   options.phases.dumpDirectory = request.dumpPhases;
   options.cpu.cpu = request.cpu;
@@ -146,7 +140,7 @@ ExitStatus rshard::tool::compileCached(const ArtifactRequest &request,
     return status;
   auto key = compilation.getKey();
   if (!key)
-    return fail(key.error().message);
+    return refuse(key.error().message);
   std::error_code error;
   std::filesystem::path directory = runtime::cacheDirectory();
   if (directory.empty())
@@ -155,7 +149,7 @@ ExitStatus rshard::tool::compileCached(const ArtifactRequest &request,
   directory /= "artifacts";
   std::filesystem::create_directories(directory, error);
   if (error)
-    return fail(directory.string() + ": " + error.message());
+    return refuse(directory.string() + ": " + error.message());
   path = directory / (*key + ".rshard");
   // A damaged file in the cache is made again.
   if (runtime::Artifact::open(path))

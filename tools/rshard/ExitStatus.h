@@ -3,6 +3,9 @@
 #ifndef RSHARD_TOOLS_RSHARD_EXITSTATUS_H
 #define RSHARD_TOOLS_RSHARD_EXITSTATUS_H
 
+#include "rshard/Driver/DiagnosticPrinter.h"
+#include <string>
+
 namespace rshard::tool {
 
 enum ExitStatus {
@@ -11,6 +14,13 @@ enum ExitStatus {
   BadUsage = 2, ///< options that do not exist or do not fit together
   Internal = 3,
 };
+
+/// Says what is wrong on stderr; returns the status, to be returned in turn.
+inline ExitStatus refuse(const std::string &message,
+                         ExitStatus status = BadInput) {
+  printError(llvm::errs(), message);
+  return status;
+}
 
 } // namespace rshard::tool
 

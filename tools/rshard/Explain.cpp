@@ -4,7 +4,6 @@
 #include "OptionChecks.h"
 #include "PlanPicture.h"
 #include "Subject.h"
-#include "rshard/Driver/DiagnosticPrinter.h"
 #include "rshard/tokenset/Prediction.h"
 #include "rshard/tokenset/Views.h"
 #include "llvm/Support/FormatVariadic.h"
@@ -29,11 +28,6 @@ struct Traffic {
   int64_t edges = 0, rows = 0, bytes = 0;
 };
 } // namespace
-
-static ExitStatus fail(const std::string &message) {
-  printError(llvm::errs(), message);
-  return BadInput;
-}
 
 /// Edges between ranks, summed by kind of exchange.
 static std::vector<Traffic> sum(const std::vector<Edge> &edges) {
@@ -125,13 +119,13 @@ static ExitStatus run(const Options &options) {
   auto views = nodeViews(plan, length);
   auto summary = summarizeViews(plan, length);
   if (!views || !summary)
-    return fail((views ? summary.error() : views.error()).message);
+    return refuse((views ? summary.error() : views.error()).message);
 
   std::vector<Traffic> prompt, token;
   if (subject.model) {
     auto first = predict(subject, {0, length, 1});
     if (!first)
-      return fail(first.error().message);
+      return refuse(first.error().message);
     prompt = *first;
     bool bidirectional = false;
     for (const Mask &mask : subject.shardedMasks())
@@ -139,7 +133,7 @@ static ExitStatus run(const Options &options) {
     if (!bidirectional && length < plan.limit()) {
       auto next = predict(subject, {length, 1, 1});
       if (!next)
-        return fail(next.error().message);
+        return refuse(next.error().message);
       token = *next;
     }
   }

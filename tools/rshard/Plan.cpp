@@ -3,10 +3,8 @@
 #include "Commands.h"
 #include "OptionChecks.h"
 #include "Subject.h"
-#include "rshard/Driver/DiagnosticPrinter.h"
 #include "rshard/Driver/TextFile.h"
 #include "rshard/tokenset/Views.h"
-#include "llvm/Support/FileUtilities.h"
 #include "llvm/Support/raw_ostream.h"
 
 using namespace rshard;
@@ -20,22 +18,17 @@ struct Options {
 };
 } // namespace
 
-static ExitStatus fail(const std::string &message) {
-  printError(llvm::errs(), message);
-  return BadInput;
-}
-
 static ExitStatus run(const Options &options) {
   SubjectOptions::Subject subject;
   if (ExitStatus status = options.subject.load(subject); status != Success)
     return status;
   std::string text = tokenset::printPlan(subject.plan);
   if (llvm::Error error = writeTextFile(options.output, text))
-    return fail(options.output + ": " + llvm::toString(std::move(error)));
+    return refuse(options.output + ": " + llvm::toString(std::move(error)));
   auto views = tokenset::summarizeViews(
       subject.plan, std::min(options.length, subject.plan.limit()));
   if (!views)
-    return fail(views.error().message);
+    return refuse(views.error().message);
   llvm::errs() << tokenset::describe(subject.plan, *views) << "\n";
   return Success;
 }

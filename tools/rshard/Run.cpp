@@ -7,7 +7,6 @@
 #include "Progress.h"
 #include "Prompt.h"
 #include "RunReport.h"
-#include "rshard/Driver/DiagnosticPrinter.h"
 
 using namespace rshard;
 using namespace rshard::tool;
@@ -24,12 +23,6 @@ struct Options {
   bool json = false, stats = false;
 };
 } // namespace
-
-static ExitStatus fail(const std::string &message,
-                       ExitStatus status = BadInput) {
-  printError(llvm::errs(), message);
-  return status;
-}
 
 static bool isArtifact(const std::string &path) {
   return std::filesystem::is_regular_file(path) && !path.ends_with(".mlir") &&
@@ -53,8 +46,8 @@ static ExitStatus findArtifact(const Options &options,
   if (isArtifact(options.model.getPath())) {
     path = options.model.getPath();
     if (options.plan.given())
-      return fail(path.string() + ": the artifact's plan cannot be changed",
-                  BadUsage);
+      return refuse(path.string() + ": the artifact's plan cannot be changed",
+                    BadUsage);
     return Success;
   }
   ArtifactRequest request{.model = options.model,
@@ -86,25 +79,25 @@ static tokenset::Expected<void> check(const Options &options,
 static ExitStatus run(Options &options) {
   auto directory = getDirectory(options);
   if (!directory)
-    return fail(directory.error().message);
+    return refuse(directory.error().message);
   auto prompt = readPrompt(options.prompt, options.tokens, *directory);
   if (!prompt)
-    return fail(prompt.error().message);
+    return refuse(prompt.error().message);
   std::filesystem::path path;
   if (ExitStatus status = findArtifact(options, *directory, path);
       status != Success)
     return status;
   auto artifact = runtime::Artifact::open(path);
   if (!artifact)
-    return fail(artifact.error().message);
+    return refuse(artifact.error().message);
   auto weights = runtime::Weights::open(*directory);
   if (!weights)
-    return fail(weights.error().message);
+    return refuse(weights.error().message);
   const runtime::ModelInfo &model = artifact->manifest().model;
   if (!model.hasHead && !options.hidden.empty())
     options.generation.newTokens = 0;
   if (auto good = check(options, model); !good)
-    return fail(good.error().message);
+    return refuse(good.error().message);
 
   runtime::setThreads(options.threads);
   runtime::SessionOptions settings;
@@ -112,23 +105,23 @@ static ExitStatus run(Options &options) {
                    options.generation.newTokens;
   settings.capacity = options.capacity ? options.capacity : length;
   if (length > settings.capacity)
-    return fail(std::to_string(prompt->tokens.size()) + " tokens and " +
-                std::to_string(options.generation.newTokens) +
-                " new ones vs a capacity of " +
-                std::to_string(settings.capacity) + " positions");
+    return refuse(std::to_string(prompt->tokens.size()) + " tokens and " +
+                  std::to_string(options.generation.newTokens) +
+                  " new ones vs a capacity of " +
+                  std::to_string(settings.capacity) + " positions");
   settings.allRows = !options.logits.empty() || !options.hidden.empty();
   settings.progress = Progress("packing weights");
   options.generation.keepRows = settings.allRows;
   auto session = runtime::Session::create(*artifact, *weights, settings);
   if (!session)
-    return fail(session.error().message);
+    return refuse(session.error().message);
   settings.progress = {};
 
   RunReport report(*session, *prompt, options.json);
   auto generation = generate(*session, prompt->tokens, options.generation,
                              [&](int32_t token) { report.stream(token); });
   if (!generation)
-    return fail(generation.error().message);
+    return refuse(generation.error().message);
   for (const std::string &file : {options.logits, options.hidden})
     if (!file.empty())
       if (auto written = runtime::writeNpy(file, generation->rows,
@@ -136,7 +129,7 @@ static ExitStatus run(Options &options) {
                                                generation->width,
                                            generation->width);
           !written)
-        return fail(written.error().message);
+        return refuse(written.error().message);
   report.finish(*generation, options.stats);
   return Success;
 }
