@@ -138,12 +138,27 @@ Expected<Artifact> Artifact::inspect(const fs::path &path) {
 
   std::string_view manifestText;
   bool haveHost = false, haveIr = false;
+  uint64_t end = sizeof(header) + tableBytes.size();
+  // What no hash covers is zero up to the next multiple of 64.
+  auto padded = [&] {
+    std::span<const std::byte> padding =
+        bytes.subspan(end, std::min(align(end), bytes.size()) - end);
+    return std::all_of(padding.begin(), padding.end(),
+                       [](std::byte value) { return value == std::byte(0); });
+  };
   for (uint32_t i = 0; i != header.sections; ++i) {
     SectionEntry entry;
     std::memcpy(&entry, tableBytes.data() + i * sizeof(entry), sizeof(entry));
     std::string section(entry.name, ::strnlen(entry.name, sizeof(entry.name)));
+    if (!padded())
+      return damaged("padding before section " + section + " is not zero");
+    if (entry.offset != align(end))
+      return damaged("section " + section + " begins at byte " +
+                     std::to_string(entry.offset) + " vs " +
+                     std::to_string(align(end)));
     if (entry.offset > bytes.size() || entry.size > bytes.size() - entry.offset)
       return damaged("section " + section + " lies outside the file");
+    end = entry.offset + entry.size;
     std::span<const std::byte> content =
         bytes.subspan(entry.offset, entry.size);
     if (!matches(content, entry.hash))
@@ -162,6 +177,11 @@ Expected<Artifact> Artifact::inspect(const fs::path &path) {
       return damaged("unknown section \"" + section + "\"");
     }
   }
+  if (!padded())
+    return damaged("padding behind the sections is not zero");
+  if (bytes.size() != align(end))
+    return damaged(std::to_string(bytes.size()) +
+                   " bytes, its sections end at " + std::to_string(align(end)));
   if (manifestText.empty() || !haveHost || !haveIr)
     return damaged("a section is missing");
   Expected<Manifest> manifest = Manifest::fromJson(manifestText);

@@ -1,6 +1,8 @@
 #include "rshard/runtime/Artifact.h"
 #include "TestFiles.h"
+#include "rshard/runtime/Hash.h"
 
+#include <cstring>
 #include <gtest/gtest.h>
 #include <span>
 
@@ -69,18 +71,47 @@ TEST_F(ArtifactTest, RefusesEveryDamagedByte) {
   ASSERT_TRUE(written);
   std::string good = readAll(directory / "a.rshard");
   EXPECT_EQ(errorOf(good), "");
-  int undetected = 0;
-  for (size_t i = 0; i != good.size(); ++i) {
-    std::string bad = good;
-    bad[i] = static_cast<char>(bad[i] ^ 1);
-    undetected += errorOf(bad).empty();
-  }
-  // Padding between sections means nothing: less than 64 bytes after the table
-  // and after each of the sections.
-  EXPECT_LT(undetected, 4 * 64);
+  for (size_t i = 0; i != good.size(); ++i)
+    for (char flip : {1, -128}) {
+      std::string bad = good;
+      bad[i] = static_cast<char>(bad[i] ^ flip);
+      EXPECT_NE(errorOf(bad), "") << "byte " << i << " of " << good.size();
+    }
   for (size_t size = 0; size < good.size(); size += 7)
     EXPECT_NE(errorOf(good.substr(0, size)), "");
   EXPECT_NE(errorOf(good + "x"), "");
+}
+
+/// Files that were made to lie, hashes included: no byte may be left that no
+/// hash covers.
+TEST_F(ArtifactTest, RefusesAnotherLayout) {
+  Expected<void> written =
+      writeArtifact(directory / "a.rshard", manifest, {}, "ir");
+  ASSERT_TRUE(written);
+  std::string good = readAll(directory / "a.rshard");
+  constexpr size_t header = 88, entry = 96, entries = 3, hash = 64;
+  // Moves the last section by `by` bytes and states the file's size.
+  auto moved = [&](int64_t by, size_t fileSize) {
+    std::string bad = good;
+    uint64_t number = 0;
+    char *offset = bad.data() + header + 2 * entry + 16;
+    std::memcpy(&number, offset, 8);
+    number += static_cast<uint64_t>(by);
+    std::memcpy(offset, &number, 8);
+    bad.resize(fileSize, '\0');
+    number = fileSize;
+    std::memcpy(bad.data() + 16, &number, 8);
+    std::string table = bad.substr(header, entries * entry);
+    bad.replace(header - hash, hash, sha256(table));
+    return errorOf(bad);
+  };
+  EXPECT_EQ(moved(0, good.size()), "");
+  EXPECT_NE(moved(64, good.size() + 64).find("section ir begins at byte"),
+            std::string::npos);
+  EXPECT_NE(moved(-64, good.size()).find("section ir begins at byte"),
+            std::string::npos);
+  EXPECT_NE(moved(0, good.size() + 64).find("its sections end at"),
+            std::string::npos);
 }
 
 TEST_F(ArtifactTest, SaysWhatIsWrong) {

@@ -3,8 +3,9 @@
 //
 // Layout, little-endian: "RSHARDAR", u32 version, u32 sections, u64 file size,
 // SHA-256 of the section table, the table (name 16 bytes, u64 offset, u64 size,
-// SHA-256 of the bytes), then the sections, each at a multiple of 64. Sections:
-// "manifest" (JSON), "host" (ELF shared object), "ir" (text).
+// SHA-256 of the bytes), then the sections in the table's order, each at the
+// next multiple of 64; bytes between them are zero. A SHA-256 is 64 hexadecimal
+// digits. Sections: "manifest" (JSON), "host" (ELF shared object), "ir" (text).
 //
 //===----------------------------------------------------------------------===//
 #ifndef RSHARD_RUNTIME_ARTIFACT_H
