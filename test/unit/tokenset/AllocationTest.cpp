@@ -1,25 +1,10 @@
-// A step allocates nothing: every call of operator new in this program counts.
+// A step allocates nothing: counted at operator new.
 
+#include "AllocationCounter.h"
 #include "RandomPlans.h"
 
 #include <gtest/gtest.h>
 #include <rapidcheck/gtest.h>
-
-#include <cstdlib>
-#include <new>
-
-namespace {
-size_t allocations = 0;
-} // namespace
-
-void *operator new(size_t size) {
-  ++allocations;
-  if (void *memory = std::malloc(size ? size : 1))
-    return memory;
-  throw std::bad_alloc();
-}
-void operator delete(void *memory) noexcept { std::free(memory); }
-void operator delete(void *memory, size_t) noexcept { std::free(memory); }
 
 using namespace rshard::tokenset;
 using namespace rshard::tokenset::test;
@@ -34,13 +19,13 @@ RC_GTEST_PROP(Allocation, fillAllocatesNothing, ()) {
                                draw(0, plan.rankCount() - 1));
   RC_ASSERT(bool(routes));
   for (const Step &step : drawSteps(masks, capacity, largest)) {
-    size_t before = allocations;
+    int64_t before = rshard::test::allocations();
     bool filled = bool(routes->fill(step));
-    size_t after = allocations;
+    int64_t after = rshard::test::allocations();
     RC_ASSERT(filled);
     RC_ASSERT(after == before);
   }
-  RC_ASSERT(allocations > 0u); // the counter is in use
+  RC_ASSERT(rshard::test::allocations() > 0); // the counter is in use
 }
 
 } // namespace

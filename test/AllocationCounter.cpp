@@ -1,0 +1,43 @@
+//===- AllocationCounter.cpp - operator new, counted ----------------------===//
+
+#include "AllocationCounter.h"
+#include <atomic>
+#include <cstdlib>
+#include <limits>
+#include <new>
+
+static constexpr int64_t unlimited = std::numeric_limits<int64_t>::max();
+static std::atomic<int64_t> made{0}, limit{unlimited};
+
+static void *orThrow(void *memory) {
+  if (memory)
+    return memory;
+  throw std::bad_alloc();
+}
+
+static bool refused() { return made++ >= limit; }
+
+void *operator new(size_t size) {
+  return orThrow(refused() ? nullptr : std::malloc(size ? size : 1));
+}
+void *operator new(size_t size, std::align_val_t alignment) {
+  size_t unit = static_cast<size_t>(alignment);
+  size_t whole = (size + unit - 1) / unit * unit;
+  return orThrow(refused() ? nullptr
+                           : std::aligned_alloc(unit, whole ? whole : unit));
+}
+void operator delete(void *memory) noexcept { std::free(memory); }
+void operator delete(void *memory, size_t) noexcept { std::free(memory); }
+void operator delete(void *memory, std::align_val_t) noexcept {
+  std::free(memory);
+}
+void operator delete(void *memory, size_t, std::align_val_t) noexcept {
+  std::free(memory);
+}
+
+int64_t rshard::test::allocations() { return made; }
+
+rshard::test::AllocationLimit::AllocationLimit(int64_t count) {
+  limit = made + count;
+}
+rshard::test::AllocationLimit::~AllocationLimit() { limit = unlimited; }
