@@ -5,9 +5,9 @@
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/IR/Verifier.h"
 #include "mlir/Pass/PassManager.h"
-#include "rshard/Driver/TextFile.h"
 #include "rshard/Plan/PlanSymbols.h"
 #include "rshard/Transforms/Passes.h"
+#include "rshard/runtime/AtomicFile.h"
 #include "llvm/Support/FileSystem.h"
 #include "llvm/Support/Path.h"
 
@@ -52,7 +52,12 @@ static LogicalResult dump(ModuleOp module, Phase phase, StringRef directory) {
   llvm::SmallString<128> path(directory);
   llvm::sys::path::append(path, Twine(static_cast<int>(phase) + 1) + "." +
                                     getPhaseName(phase) + ".mlir");
-  return writeText(module.getContext(), path, printModule(module));
+  auto written =
+      runtime::writeFileAtomically(path.c_str(), printModule(module));
+  if (!written)
+    return emitError(UnknownLoc::get(module.getContext()))
+           << written.error().message;
+  return success();
 }
 
 static LogicalResult runPass(ModuleOp module, std::unique_ptr<Pass> pass) {
@@ -99,12 +104,4 @@ std::string rshard::printModule(ModuleOp module) {
   module.print(os);
   os << "\n";
   return text;
-}
-
-LogicalResult rshard::writeText(MLIRContext *context, StringRef path,
-                                StringRef text) {
-  if (llvm::Error error = writeTextFile(path, text))
-    return emitError(FileLineColLoc::get(context, path, 0, 0))
-           << "cannot write: " << llvm::toString(std::move(error));
-  return success();
 }

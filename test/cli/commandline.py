@@ -20,7 +20,7 @@ PROGRESS = re.compile(r"hashing weights|compiling |packing weights|(client|comp|
 
 class Result:
     def __init__(self, done):
-        self.status, self.out, self.errors = done.returncode, done.stdout, done.stderr.decode(errors="replace")
+        self.status, self.out, self.errors = done.returncode, done.stdout or b"", done.stderr.decode(errors="replace")
 
     @property
     def said(self):
@@ -30,9 +30,10 @@ class Result:
 
 
 def rshard(*arguments, timeout=120, **keys):
-    """Runs one command; keys are those of subprocess.run."""
+    """Runs one command; keys are those of subprocess.run, `stdout` instead of a pipe among them."""
     command = [str(RSHARD), *map(str, arguments)]
-    return Result(subprocess.run(command, capture_output=True, timeout=timeout, **keys))
+    keys = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **keys}
+    return Result(subprocess.run(command, timeout=timeout, **keys))
 
 
 def succeed(*arguments, **keys):

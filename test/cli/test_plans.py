@@ -111,15 +111,3 @@ def test_impossible_options():
     for grid in ("4", "0x4", "4x", "-1x4", "4x4x4", "99999999999999999999x1"):
         refused(rshard("plan", f"--attn={grid}"), 1, 2)
     refuse("plan", "--ranks", "22")
-
-
-@pytest.mark.parametrize("command", [["plan"], ["compile", LLAMA, "--to", "planned"]])
-def test_output_goes_through_links(tmp_path, command):
-    target, link, full = tmp_path / "target", tmp_path / "link", tmp_path / "full"
-    target.write_text("old")
-    link.symlink_to(target)
-    succeed(*command, "-o", link)
-    assert link.is_symlink() and "period 7" in target.read_text()
-    full.symlink_to("/dev/full")
-    refuse(*command, "-o", full, match="No space left")
-    assert full.is_symlink()

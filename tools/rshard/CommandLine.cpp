@@ -1,9 +1,11 @@
 //===- CommandLine.cpp - from arguments to a subcommand -------------------===//
 
 #include "Commands.h"
+#include "Output.h"
 #include <CLI/CLI.hpp>
 #include <cstdio>
 #include <exception>
+#include <sstream>
 
 using namespace rshard::tool;
 
@@ -13,7 +15,9 @@ static ExitStatus parse(CLI::App &app, int argc, char **argv,
     app.parse(argc, argv);
     return status;
   } catch (const CLI::Success &request) { // --help, --version
-    app.exit(request);
+    std::ostringstream text;
+    app.exit(request, text, text);
+    llvm::outs() << text.str();
     return Success;
   } catch (const CLI::ParseError &error) {
     std::fprintf(stderr, "error: %s\n", error.what());
@@ -29,6 +33,7 @@ static ExitStatus parse(CLI::App &app, int argc, char **argv,
 }
 
 ExitStatus rshard::tool::runCommandLine(int argc, char **argv) {
+  reserveStandardOutput();
   ExitStatus status = Success;
   CLI::App app("Compiles a transformer whose tokens are sharded over nodes.",
                "rshard");
@@ -42,5 +47,5 @@ ExitStatus rshard::tool::runCommandLine(int argc, char **argv) {
   addCompile(app, status);
   addRun(app, status);
   addInspect(app, status);
-  return parse(app, argc, argv, status);
+  return finishStandardOutput(parse(app, argc, argv, status));
 }

@@ -4,6 +4,7 @@
 #include "Commands.h"
 #include "ModelOptions.h"
 #include "OptionChecks.h"
+#include "Output.h"
 #include "PlanOptions.h"
 #include "mlir/IR/MLIRContext.h"
 #include "rshard/Driver/DiagnosticPrinter.h"
@@ -67,12 +68,10 @@ static ExitStatus toPhase(const Options &options) {
                  << " none is made\n";
     return BadUsage;
   }
-  if (mlir::failed(runPhases(module, from, phases)) ||
-      mlir::failed(writeText(&context,
-                             options.output.empty() ? "-" : options.output,
-                             printModule(module))))
+  if (mlir::failed(runPhases(module, from, phases)))
     return BadInput;
-  return Success;
+  return writeOutput(options.output.empty() ? "-" : options.output,
+                     printModule(module));
 }
 
 static ExitStatus run(const Options &options) {

@@ -16,7 +16,7 @@ tokenset::Expected<Generation>
 rshard::tool::generate(runtime::Session &session,
                        const std::vector<int32_t> &prompt,
                        const GenerationOptions &options,
-                       const std::function<void(int32_t)> &emit) {
+                       const std::function<bool(int32_t)> &emit) {
   auto sampler = runtime::Sampler::create(options.sampling);
   if (!sampler)
     return sampler.error();
@@ -57,7 +57,8 @@ rshard::tool::generate(runtime::Session &session,
         std::find(end.begin(), end.end(), *token) != end.end())
       break;
     out.tokens.push_back(*token);
-    emit(*token);
+    if (!emit(*token))
+      break;
     // The last token's own logits are asked for by nobody.
     if (made + 1 < options.newTokens)
       if (auto done = step(int64_t(out.tokens.size()) - 1, 1); !done)

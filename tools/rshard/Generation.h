@@ -29,11 +29,11 @@ struct Generation {
 };
 
 /// Runs the prompt, then one token at a time; calls `emit` with each new token
-/// as soon as it is known.
+/// as soon as it is known, and stops if it returns false.
 tokenset::Expected<Generation>
 generate(runtime::Session &session, const std::vector<int32_t> &prompt,
          const GenerationOptions &options,
-         const std::function<void(int32_t)> &emit);
+         const std::function<bool(int32_t)> &emit);
 
 } // namespace rshard::tool
 

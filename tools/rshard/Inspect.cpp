@@ -4,7 +4,6 @@
 #include "rshard/Driver/DiagnosticPrinter.h"
 #include "rshard/runtime/Artifact.h"
 #include <CLI/CLI.hpp>
-#include <cstdio>
 #include <nlohmann/json.hpp>
 
 using namespace rshard;
@@ -18,15 +17,11 @@ struct Options {
 };
 } // namespace
 
-static void print(const std::string &text) {
-  std::fwrite(text.data(), 1, text.size(), stdout);
-}
-
 static void printSummary(const runtime::Artifact &artifact) {
   const runtime::Manifest &manifest = artifact.manifest();
   const runtime::ModelInfo &model = manifest.model;
   auto line = [](const std::string &name, const std::string &value) {
-    print(name + std::string(14 - name.size(), ' ') + value + "\n");
+    llvm::outs() << name << std::string(14 - name.size(), ' ') << value << "\n";
   };
   auto count = [](auto value) { return std::to_string(value); };
   line("producer", manifest.producer);
@@ -59,9 +54,9 @@ static ExitStatus run(const Options &options) {
     return BadInput;
   }
   if (options.ir)
-    print(std::string(artifact->ir()));
+    llvm::outs() << artifact->ir();
   else if (options.json)
-    print(artifact->manifest().toJson() + "\n");
+    llvm::outs() << artifact->manifest().toJson() << "\n";
   else
     printSummary(*artifact);
   return Success;

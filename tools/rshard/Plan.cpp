@@ -2,8 +2,8 @@
 
 #include "Commands.h"
 #include "OptionChecks.h"
+#include "Output.h"
 #include "Subject.h"
-#include "rshard/Driver/TextFile.h"
 #include "rshard/tokenset/Views.h"
 #include "llvm/Support/raw_ostream.h"
 
@@ -23,8 +23,8 @@ static ExitStatus run(const Options &options) {
   if (ExitStatus status = options.subject.load(subject); status != Success)
     return status;
   std::string text = tokenset::printPlan(subject.plan);
-  if (llvm::Error error = writeTextFile(options.output, text))
-    return refuse(options.output + ": " + llvm::toString(std::move(error)));
+  if (ExitStatus status = writeOutput(options.output, text); status != Success)
+    return status;
   auto views = tokenset::summarizeViews(
       subject.plan, std::min(options.length, subject.plan.limit()));
   if (!views)

@@ -4,6 +4,7 @@
 #include "Commands.h"
 #include "Generation.h"
 #include "OptionChecks.h"
+#include "Output.h"
 #include "Progress.h"
 #include "Prompt.h"
 #include "RunReport.h"
@@ -118,10 +119,13 @@ static ExitStatus run(Options &options) {
   settings.progress = {};
 
   RunReport report(*session, *prompt, options.json);
-  auto generation = generate(*session, prompt->tokens, options.generation,
-                             [&](int32_t token) { report.stream(token); });
+  auto generation =
+      generate(*session, prompt->tokens, options.generation,
+               [&](int32_t token) { return report.stream(token); });
   if (!generation)
     return refuse(generation.error().message);
+  if (!flushStandardOutput())
+    return BadInput; // said at the end
   for (const std::string &file : {options.logits, options.hidden})
     if (!file.empty())
       if (auto written = runtime::writeNpy(file, generation->rows,

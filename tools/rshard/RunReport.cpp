@@ -1,6 +1,7 @@
 //===- RunReport.cpp - what a run says ------------------------------------===//
 
 #include "RunReport.h"
+#include "Output.h"
 #include "rshard/tokenset/Views.h"
 #include <cstdio>
 #include <nlohmann/json.hpp>
@@ -16,19 +17,15 @@ RunReport::RunReport(const runtime::Session &session, const Prompt &prompt,
     text.emplace(*prompt.tokenizer);
 }
 
-static void print(const std::string &text) {
-  std::fwrite(text.data(), 1, text.size(), stdout);
-  std::fflush(stdout);
-}
-
-void RunReport::stream(int32_t token) {
+bool RunReport::stream(int32_t token) {
   if (json)
-    return;
+    return true;
   if (text)
-    print(text->append(token));
+    llvm::outs() << text->append(token);
   else
-    print((first ? "" : ",") + std::to_string(token));
+    llvm::outs() << (first ? "" : ",") << token;
   first = false;
+  return flushStandardOutput();
 }
 
 /// Bytes that crossed between ranks, by exchange.
@@ -81,7 +78,7 @@ void RunReport::printJson(const Generation &generation,
   std::vector<uint64_t> bytes = sumBytes(session);
   for (size_t i = 0; i < bytes.size(); ++i)
     out["bytes"][session.manifest().exchanges[i].name] = bytes[i];
-  print(out.dump() + "\n");
+  llvm::outs() << out.dump() << "\n";
 }
 
 void RunReport::finish(const Generation &generation, bool stats) {
@@ -94,9 +91,9 @@ void RunReport::finish(const Generation &generation, bool stats) {
     printJson(generation, views);
   } else {
     if (text)
-      print(text->finish());
+      llvm::outs() << text->finish();
     if (!first)
-      print("\n");
+      llvm::outs() << "\n";
   }
   std::fprintf(stderr, "%s\n", views.c_str());
   if (stats)

@@ -14,7 +14,8 @@ class RunReport {
 public:
   RunReport(const runtime::Session &session, const Prompt &prompt, bool json);
 
-  void stream(int32_t token);
+  /// False if stdout takes no more.
+  bool stream(int32_t token);
   /// The rest of the stream, the views of the nodes and, if asked for, numbers.
   void finish(const Generation &generation, bool stats);
 

@@ -36,9 +36,6 @@ struct PhaseOptions {
 mlir::LogicalResult runPhases(mlir::ModuleOp module, Phase from,
                               const PhaseOptions &options);
 
-/// Writes text to a file, whole or not at all; `-` is standard output.
-mlir::LogicalResult writeText(mlir::MLIRContext *context, llvm::StringRef path,
-                              llvm::StringRef text);
 /// The module's text, as every tool writes it.
 std::string printModule(mlir::ModuleOp module);
 

@@ -1,5 +1,5 @@
 #include "rshard/runtime/Artifact.h"
-#include "AtomicFile.h"
+#include "rshard/runtime/AtomicFile.h"
 #include "rshard/runtime/Hash.h"
 
 #include <algorithm>

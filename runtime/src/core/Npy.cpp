@@ -1,5 +1,5 @@
 #include "rshard/runtime/Npy.h"
-#include "AtomicFile.h"
+#include "rshard/runtime/AtomicFile.h"
 #include "rshard/runtime/MappedFile.h"
 
 #include <array>
