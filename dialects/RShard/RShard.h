@@ -45,6 +45,9 @@ constexpr llvm::StringLiteral layerClassesAttrName = "rshard.layer_classes";
 /// pack, first, count}.
 constexpr llvm::StringLiteral weightSlotsAttrName = "rshard.weight_slots";
 
+/// On a kernel: how it is launched.
+constexpr llvm::StringLiteral kernelAttrName = "rshard.kernel";
+
 /// The number of elements of one row: the product of all dimensions but the
 /// first. The type must be a ranked shape whose dimensions but the first are
 /// static.

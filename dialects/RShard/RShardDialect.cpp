@@ -99,6 +99,13 @@ LogicalResult RShardDialect::verifyOperationAttribute(Operation *op,
              << " vs a list of {weight, pack, first, count}";
     return success();
   }
+  if (attr.getName() == kernelAttrName) {
+    if (!isa<KernelAttr>(attr.getValue()))
+      return op->emitOpError("attribute '")
+             << kernelAttrName << "' is " << attr.getValue()
+             << " vs #rshard.kernel";
+    return success();
+  }
   return op->emitOpError("has unknown attribute '")
          << attr.getName().getValue() << "' of the rshard dialect";
 }

@@ -300,5 +300,6 @@ def RShard_LayersOp : RShard_Op<"layers", [DeclareOpInterfaceMethods<SymbolUserO
 
 include "RShard/RShardPlanOps.td"
 include "RShard/RShardProgramOps.td"
+include "RShard/RShardKernelOps.td"
 
 #endif // RSHARD_OPS_TD

@@ -1,0 +1,113 @@
+//===- KernelLibrary.h - the kernels for Hopper ------------------*- C++ -*-===//
+//
+// Kernels are functions of one gpu.module, built directly in llvm, nvvm, arith
+// and scf; docs/cuda-target.md says why. A library adds each to a module once
+// per distinct tuple of parameters. What they have in common:
+//
+// - Matrices are row-major with rows one behind the other; `element` is bf16 or
+//   f16. 0 rows are legal everywhere: the runtime launches no block for them.
+// - Positions, row numbers and token ids are i32, and are trusted: the runtime
+//   computes them (C4).
+// - The grid depends on shapes alone, and a row's bits do not depend on the
+//   grid (C9).
+// - Outputs may be inputs only where said.
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef RSHARD_TARGET_CUDA_KERNELLIBRARY_H
+#define RSHARD_TARGET_CUDA_KERNELLIBRARY_H
+
+#include "RShard/RShard.h"
+#include "mlir/Dialect/GPU/IR/GPUDialect.h"
+#include "mlir/IR/BuiltinOps.h"
+#include <optional>
+#include <string>
+
+namespace rshard::cuda {
+
+class DeviceBuilder;
+
+/// y = activation(x w^T + bias) + residual for every row, accumulated in f32.
+/// Several weights of one input are one weight, one below the other, and several
+/// results. With `gated`, w holds the rows of a gate and an up matrix in turn, in
+/// blocks of 8, and y = activation(gate) * up.
+struct LinearParams {
+  int64_t inputs = 0;                  ///< K
+  llvm::SmallVector<int64_t> outputs;  ///< columns of every y, in their order
+  mlir::Type element;                  ///< of x, w and residual
+  mlir::Type result;                   ///< of every y: element or f32
+  std::optional<Activation> activation;
+  bool bias = false; ///< one f32 for each row of w
+  bool residual = false;
+  bool gated = false;
+};
+
+/// Grouped-query attention of `queryHeads` heads that share `keyHeads`.
+struct AttentionParams {
+  int64_t queryHeads = 1;
+  int64_t keyHeads = 1; ///< divides queryHeads
+  int64_t headSize = 0;
+  mlir::Type element; ///< of q, k and v
+  mlir::Type result;  ///< of o: element or f32
+  double scale = 1.0;
+  double softCap = 0; ///< scores s become softCap * tanh(s / softCap); 0: none
+};
+
+class KernelLibrary {
+public:
+  /// The library's gpu.module is @kernels of `module`.
+  explicit KernelLibrary(mlir::ModuleOp module);
+
+  /// A kernel and the most rows for which it is the one to run.
+  struct Variant {
+    int64_t rows = 0;
+    mlir::SymbolRefAttr kernel;
+  };
+
+  /// (x[?,K], w[N,K], bias[N] f32?, residual[?,N]?, y[?,N]...). y may be
+  /// residual. The variants are in ascending order of rows, the last one takes
+  /// any number.
+  llvm::SmallVector<Variant> linear(const LinearParams &params);
+
+  /// (q[?,Hq*d], k[?,Hk*d], v[?,Hk*d], first[?] i32, last[?] i32, o[?,Hq*d],
+  /// lse[?,Hq] f32, continues: i32). Query i sees exactly the keys [first[i],
+  /// last[i]); both lists ascend. With `continues` the result continues the
+  /// partial that (o, lse) holds (C3), else it overwrites it. Rows that see no
+  /// key: o = 0, lse = -inf, unchanged if `continues`.
+  llvm::SmallVector<Variant> attention(const AttentionParams &params);
+
+  /// (x[?,W], y[?,W] f32): y = x, widened.
+  mlir::SymbolRefAttr widen(int64_t width, mlir::Type element);
+
+private:
+  /// How a kernel is launched.
+  struct Launch {
+    int64_t threads = 0;
+    int64_t shared = 0;
+    int64_t blocks = 1;
+    int64_t resident = 0;
+    llvm::SmallVector<BlocksAttr> grid;
+    llvm::SmallVector<mlir::Attribute> parameters;
+  };
+  /// The kernel of this name, built by `body` from its parameters unless the
+  /// module has it already.
+  mlir::SymbolRefAttr
+  define(const std::string &name, const Launch &launch,
+         llvm::function_ref<void(DeviceBuilder &, mlir::ValueRange)> body);
+
+  mlir::Attribute pointer(int64_t argument);
+  mlir::Attribute rows(int64_t argument);
+  mlir::Attribute scalar(int64_t argument);
+  BlocksAttr blocksOf(int64_t argument, int64_t per);
+  SizeAttr size(int64_t factor, int64_t argument = -1);
+
+  mlir::ModuleOp module;
+  mlir::gpu::GPUModuleOp kernels;
+};
+
+/// bf16 or f16, as names of kernels say it.
+std::string elementName(mlir::Type element);
+
+} // namespace rshard::cuda
+
+#endif // RSHARD_TARGET_CUDA_KERNELLIBRARY_H

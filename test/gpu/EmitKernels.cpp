@@ -1,0 +1,156 @@
+//===- EmitKernels.cpp - kernels by name, for tests and benchmarks --------===//
+//
+// usage: emit-kernels REQUESTS.json DIRECTORY [PTXAS]
+//
+// REQUESTS.json is a list of {"kernel": FAMILY, ...parameters of the family}.
+// Writes DIRECTORY/kernels.{ptx,cubin,json}; the last lists, in the order of the
+// requests, the kernel's name and how it is launched (as an artifact's manifest
+// says it), and its registers.
+//
+//===----------------------------------------------------------------------===//
+
+#include "RShard/RShard.h"
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/LLVMIR/LLVMDialect.h"
+#include "mlir/Dialect/LLVMIR/NVVMDialect.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
+#include "mlir/IR/Verifier.h"
+#include "rshard/Target/CUDA/Assemble.h"
+#include "rshard/Target/CUDA/KernelLibrary.h"
+#include "llvm/Support/FileSystem.h"
+#include "llvm/Support/JSON.h"
+#include "llvm/Support/MemoryBuffer.h"
+
+using namespace mlir;
+using namespace rshard;
+namespace json = llvm::json;
+
+/// Adds the kernel of one request; null if the family or a parameter is
+/// unknown.
+static SymbolRefAttr addKernel(cuda::KernelLibrary &library,
+                               const json::Object &request,
+                               MLIRContext *context) {
+  Builder builder(context);
+  StringRef family = request.getString("kernel").value_or("");
+  Type element = request.getString("element") == "f16"
+                     ? Type(builder.getF16Type())
+                     : Type(builder.getBF16Type());
+  auto integer = [&](StringRef name, int64_t otherwise = 0) {
+    return request.getInteger(name).value_or(otherwise);
+  };
+  if (family == "widen")
+    return library.widen(integer("width"), element);
+  return {};
+}
+
+static json::Value describe(SizeAttr size) {
+  if (size.getArgument() < 0)
+    return size.getFactor();
+  return json::Object{{"argument", size.getArgument()},
+                      {"times", size.getFactor()}};
+}
+
+static json::Value describe(Attribute parameter) {
+  if (auto pointer = dyn_cast<PointerAttr>(parameter))
+    return json::Object{{"kind", "pointer"}, {"argument", pointer.getArgument()}};
+  if (auto rows = dyn_cast<RowsAttr>(parameter))
+    return json::Object{{"kind", "rows"}, {"argument", rows.getArgument()}};
+  if (auto scalar = dyn_cast<ScalarAttr>(parameter))
+    return json::Object{{"kind", "scalar"}, {"argument", scalar.getArgument()}};
+  auto map = cast<MapAttr>(parameter);
+  json::Array extents, strides;
+  for (SizeAttr size : map.getExtents())
+    extents.push_back(describe(size));
+  for (SizeAttr size : map.getStrides())
+    strides.push_back(describe(size));
+  return json::Object{{"kind", "map"},
+                      {"argument", map.getArgument()},
+                      {"type", cuda::elementName(map.getElement())},
+                      {"extents", std::move(extents)},
+                      {"strides", std::move(strides)},
+                      {"box", json::Array(map.getBox())},
+                      {"swizzle", map.getSwizzle()}};
+}
+
+static LogicalResult write(StringRef directory, StringRef name,
+                           StringRef bytes) {
+  std::error_code code;
+  llvm::raw_fd_ostream stream((directory + "/" + name).str(), code);
+  stream << bytes;
+  return failure(!!code);
+}
+
+int main(int argc, char **argv) {
+  if (argc < 3) {
+    llvm::errs() << "usage: emit-kernels REQUESTS.json DIRECTORY [PTXAS]\n";
+    return 2;
+  }
+  MLIRContext context;
+  context.loadDialect<RShardDialect, gpu::GPUDialect, LLVM::LLVMDialect,
+                      NVVM::NVVMDialect, arith::ArithDialect, scf::SCFDialect>();
+  auto text = llvm::MemoryBuffer::getFile(argv[1]);
+  llvm::Expected<json::Value> requests =
+      text ? json::parse((*text)->getBuffer())
+           : llvm::Expected<json::Value>(json::Value(nullptr));
+  if (!requests || !requests->getAsArray()) {
+    llvm::errs() << argv[1] << ": no list of requests\n";
+    return 1;
+  }
+  OwningOpRef<ModuleOp> module = ModuleOp::create(UnknownLoc::get(&context));
+  cuda::KernelLibrary library(*module);
+  SmallVector<SymbolRefAttr> names;
+  for (const json::Value &request : *requests->getAsArray()) {
+    SymbolRefAttr name =
+        addKernel(library, *request.getAsObject(), &context);
+    if (!name) {
+      llvm::errs() << argv[1] << ": unknown request " << request << "\n";
+      return 1;
+    }
+    names.push_back(name);
+  }
+  auto kernels = module->lookupSymbol<gpu::GPUModuleOp>("kernels");
+  auto emitError = [&] { return module->emitError(); };
+  if (failed(verify(*module)))
+    return 1;
+  FailureOr<std::string> assembler =
+      cuda::findAssembler(argc > 3 ? argv[3] : "", emitError);
+  if (failed(assembler))
+    return 1;
+  FailureOr<cuda::DeviceCode> code = cuda::assemble(kernels, *assembler);
+  if (failed(code))
+    return 1;
+  json::Array list;
+  for (SymbolRefAttr name : names) {
+    StringRef leaf = name.getLeafReference().getValue();
+    auto launch = kernels.lookupSymbol(leaf)->getAttrOfType<KernelAttr>(
+        kernelAttrName);
+    json::Array grid, parameters;
+    for (BlocksAttr term : launch.getGrid())
+      grid.push_back(json::Array{term.getArgument(), term.getPer()});
+    for (Attribute parameter : launch.getParameters())
+      parameters.push_back(describe(parameter));
+    auto use = llvm::find_if(code->kernels, [&](const cuda::KernelUse &one) {
+      return one.name == leaf;
+    });
+    list.push_back(json::Object{{"name", leaf},
+                                {"threads", launch.getThreads()},
+                                {"shared", launch.getShared()},
+                                {"blocks", launch.getBlocks()},
+                                {"resident", launch.getResident()},
+                                {"grid", std::move(grid)},
+                                {"parameters", std::move(parameters)},
+                                {"registers", use->registers}});
+  }
+  std::string described;
+  llvm::raw_string_ostream(described)
+      << llvm::formatv("{0:2}\n", json::Value(std::move(list)));
+  StringRef cubin(code->cubin.data(), code->cubin.size());
+  llvm::sys::fs::create_directories(argv[2]);
+  if (failed(write(argv[2], "kernels.ptx", code->ptx)) ||
+      failed(write(argv[2], "kernels.cubin", cubin)) ||
+      failed(write(argv[2], "kernels.json", described))) {
+    llvm::errs() << argv[2] << ": cannot write\n";
+    return 1;
+  }
+  return 0;
+}

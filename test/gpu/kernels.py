@@ -1,0 +1,104 @@
+"""Runs kernels that emit-kernels wrote: a small launcher over the CUDA driver API.
+
+A kernel's arguments are torch tensors on the device (views: their rows are the first dimension) and
+integers; its parameters are derived as an artifact's manifest says, like the runtime does it.
+"""
+import ctypes
+import json
+import pathlib
+
+import torch
+
+driver = ctypes.CDLL("libcuda.so.1")
+TYPES = {"bf16": 9, "f16": 6, "f32": 7}  # CUtensorMapDataType
+SWIZZLE = {0: 0, 32: 1, 64: 2, 128: 3}  # CUtensorMapSwizzle
+MAX_DYNAMIC_SHARED = 8  # CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES
+
+
+def check(code, what):
+    if code:
+        text = ctypes.c_char_p()
+        driver.cuGetErrorString(code, ctypes.byref(text))
+        raise RuntimeError(f"{what}: {text.value.decode() if text.value else code}")
+
+
+def value_of(argument):
+    return argument if isinstance(argument, int) else argument.shape[0]
+
+
+def size_of(size, arguments):
+    return size if isinstance(size, int) else size["times"] * value_of(arguments[size["argument"]])
+
+
+class Kernel:
+    def __init__(self, function, spec):
+        self.function, self.spec, self.name = function, spec, spec["name"]
+        self.multiprocessors = torch.cuda.get_device_properties(0).multi_processor_count
+        if spec["shared"]:
+            check(driver.cuFuncSetAttribute(function, MAX_DYNAMIC_SHARED, spec["shared"]), self.name)
+
+    def blocks(self, arguments):
+        blocks = self.spec["blocks"]
+        for argument, per in self.spec["grid"]:
+            blocks *= -(-value_of(arguments[argument]) // per)
+        resident = self.spec["resident"]
+        return min(blocks, self.multiprocessors * resident) if resident else blocks
+
+    def prepare(self, *arguments):
+        """A function that launches the kernel with these arguments; maps are made once."""
+        keep, pointers = [], []
+        for parameter in self.spec["parameters"]:
+            argument = arguments[parameter["argument"]]
+            kind = parameter["kind"]
+            if kind == "pointer":
+                value = ctypes.c_uint64(argument.data_ptr())
+            elif kind in ("rows", "scalar"):
+                value = ctypes.c_uint32(value_of(argument) & 0xFFFFFFFF)
+            else:
+                value = self.map(parameter, arguments)
+            keep.append(value)
+            pointers.append(ctypes.addressof(value))
+        array = (ctypes.c_void_p * len(pointers))(*pointers)
+        blocks = self.blocks(arguments)
+        threads, shared = self.spec["threads"], self.spec["shared"]
+
+        def launch():
+            assert keep and arguments
+            if blocks:
+                check(driver.cuLaunchKernel(self.function, blocks, 1, 1, threads, 1, 1, shared,
+                                            ctypes.c_void_p(torch.cuda.current_stream().cuda_stream), array, None), self.name)
+        return launch
+
+    def __call__(self, *arguments):
+        self.prepare(*arguments)()
+
+    def map(self, parameter, arguments):
+        rank = len(parameter["extents"])
+        buffer = (ctypes.c_uint8 * 192)()
+        address = (ctypes.addressof(buffer) + 63) // 64 * 64
+        extents = [max(size_of(size, arguments), 1) for size in parameter["extents"]]
+        strides = [size_of(size, arguments) for size in parameter["strides"]]
+        check(driver.cuTensorMapEncodeTiled(
+            ctypes.c_void_p(address), TYPES[parameter["type"]], rank,
+            ctypes.c_void_p(arguments[parameter["argument"]].data_ptr()),
+            (ctypes.c_uint64 * rank)(*extents), (ctypes.c_uint64 * max(rank - 1, 1))(*strides),
+            (ctypes.c_uint32 * rank)(*parameter["box"]), (ctypes.c_uint32 * rank)(*[1] * rank),
+            0, SWIZZLE[parameter["swizzle"]], 2, 0), f"{self.name}: tensor map {extents} {strides}")
+        value = (ctypes.c_uint8 * 128).from_address(address)
+        value.keep = buffer
+        return value
+
+
+def load(directory):
+    """The kernels of a directory, in the order of the requests."""
+    torch.cuda.init()
+    torch.zeros(1, device="cuda")  # makes torch's context the current one
+    directory = pathlib.Path(directory)
+    module = ctypes.c_void_p()
+    check(driver.cuModuleLoadData(ctypes.byref(module), (directory / "kernels.cubin").read_bytes()), "load")
+    out = []
+    for spec in json.loads((directory / "kernels.json").read_text()):
+        function = ctypes.c_void_p()
+        check(driver.cuModuleGetFunction(ctypes.byref(function), module, spec["name"].encode()), spec["name"])
+        out.append(Kernel(function, spec))
+    return out
