@@ -11,8 +11,7 @@ LogicalResult MapAttr::verify(function_ref<InFlightDiagnostic()> emitError,
                               ArrayRef<SizeAttr> strides, ArrayRef<int64_t> box,
                               int64_t swizzle) {
   if (argument < 0)
-    return emitError() << "argument of a map: " << argument
-                       << " vs at least 0";
+    return emitError() << "argument of a map: " << argument << " vs at least 0";
   if (!element.isF32() && !element.isBF16() && !element.isF16())
     return emitError() << "element of a map: " << element
                        << " vs f32, bf16 or f16";
@@ -80,7 +79,8 @@ LogicalResult RunOp::verifySymbolUses(SymbolTableCollection &symbols) {
     return fail("refers to ", getKernelAttr(), ", which has no attribute '",
                 kernelAttrName, "'");
   auto typeOf = [&](int64_t argument) -> Type {
-    return argument >= 0 && argument < static_cast<int64_t>(getArguments().size())
+    return argument >= 0 &&
+                   argument < static_cast<int64_t>(getArguments().size())
                ? getArguments()[argument].getType()
                : Type();
   };
@@ -108,8 +108,8 @@ LogicalResult RunOp::verifySymbolUses(SymbolTableCollection &symbols) {
       valid = check(scalar.getArgument(), false, true);
     else if (auto map = dyn_cast<MapAttr>(parameter)) {
       valid = check(map.getArgument(), true, false);
-      for (SizeAttr size : llvm::concat<const SizeAttr>(map.getExtents(),
-                                                        map.getStrides()))
+      for (SizeAttr size :
+           llvm::concat<const SizeAttr>(map.getExtents(), map.getStrides()))
         if (succeeded(valid))
           valid = checkSize(size);
     }

@@ -54,9 +54,9 @@ def RShard_MapAttr : RShard_Attr<"Map", "map"> {
     ```
   }];
   let parameters = (ins "int64_t":$argument, "::mlir::Type":$element, ArrayRefParameter<"SizeAttr">:$extents,
-                        ArrayRefParameter<"SizeAttr">:$strides, ArrayRefParameter<"int64_t">:$box, "int64_t":$swizzle);
+                        OptionalArrayRefParameter<"SizeAttr">:$strides, ArrayRefParameter<"int64_t">:$box, "int64_t":$swizzle);
   let assemblyFormat = [{
-    `<` $argument `,` $element `,` `extents` `[` $extents `]` `strides` `[` $strides `]` `box` `[` $box `]`
+    `<` $argument `,` $element `,` `extents` `[` $extents `]` `strides` `[` (`]`) : ($strides^ `]`)? `box` `[` $box `]`
     `swizzle` $swizzle `>`
   }];
   let genVerifyDecl = 1;

@@ -3,9 +3,9 @@
 // usage: emit-kernels REQUESTS.json DIRECTORY [PTXAS]
 //
 // REQUESTS.json is a list of {"kernel": FAMILY, ...parameters of the family}.
-// Writes DIRECTORY/kernels.{ptx,cubin,json}; the last lists, in the order of the
-// requests, the kernel's name and how it is launched (as an artifact's manifest
-// says it), and its registers.
+// Writes DIRECTORY/kernels.{ptx,cubin,json}; the last lists, in the order of
+// the requests, the kernel's name and how it is launched (as an artifact's
+// manifest says it), and its registers.
 //
 //===----------------------------------------------------------------------===//
 
@@ -52,7 +52,8 @@ static json::Value describe(SizeAttr size) {
 
 static json::Value describe(Attribute parameter) {
   if (auto pointer = dyn_cast<PointerAttr>(parameter))
-    return json::Object{{"kind", "pointer"}, {"argument", pointer.getArgument()}};
+    return json::Object{{"kind", "pointer"},
+                        {"argument", pointer.getArgument()}};
   if (auto rows = dyn_cast<RowsAttr>(parameter))
     return json::Object{{"kind", "rows"}, {"argument", rows.getArgument()}};
   if (auto scalar = dyn_cast<ScalarAttr>(parameter))
@@ -86,8 +87,9 @@ int main(int argc, char **argv) {
     return 2;
   }
   MLIRContext context;
-  context.loadDialect<RShardDialect, gpu::GPUDialect, LLVM::LLVMDialect,
-                      NVVM::NVVMDialect, arith::ArithDialect, scf::SCFDialect>();
+  context
+      .loadDialect<RShardDialect, gpu::GPUDialect, LLVM::LLVMDialect,
+                   NVVM::NVVMDialect, arith::ArithDialect, scf::SCFDialect>();
   auto text = llvm::MemoryBuffer::getFile(argv[1]);
   llvm::Expected<json::Value> requests =
       text ? json::parse((*text)->getBuffer())
@@ -100,8 +102,7 @@ int main(int argc, char **argv) {
   cuda::KernelLibrary library(*module);
   SmallVector<SymbolRefAttr> names;
   for (const json::Value &request : *requests->getAsArray()) {
-    SymbolRefAttr name =
-        addKernel(library, *request.getAsObject(), &context);
+    SymbolRefAttr name = addKernel(library, *request.getAsObject(), &context);
     if (!name) {
       llvm::errs() << argv[1] << ": unknown request " << request << "\n";
       return 1;
@@ -122,8 +123,8 @@ int main(int argc, char **argv) {
   json::Array list;
   for (SymbolRefAttr name : names) {
     StringRef leaf = name.getLeafReference().getValue();
-    auto launch = kernels.lookupSymbol(leaf)->getAttrOfType<KernelAttr>(
-        kernelAttrName);
+    auto launch =
+        kernels.lookupSymbol(leaf)->getAttrOfType<KernelAttr>(kernelAttrName);
     json::Array grid, parameters;
     for (BlocksAttr term : launch.getGrid())
       grid.push_back(json::Array{term.getArgument(), term.getPer()});

@@ -189,8 +189,8 @@ FailureOr<DeviceCode> assemble(gpu::GPUModuleOp kernels, StringRef assembler) {
   if (failed(ptx))
     return failure();
   SmallString<128> input, output, log;
-  for (auto [path, suffix] : {std::pair(&input, "ptx"), {&output, "cubin"},
-                              {&log, "log"}})
+  for (auto [path, suffix] :
+       {std::pair(&input, "ptx"), {&output, "cubin"}, {&log, "log"}})
     if (std::error_code code =
             llvm::sys::fs::createTemporaryFile("rshard", suffix, *path))
       return error() << "no temporary file: " << code.message();
@@ -203,7 +203,7 @@ FailureOr<DeviceCode> assemble(gpu::GPUModuleOp kernels, StringRef assembler) {
     if (code || stream.has_error())
       return error() << "cannot write " << input;
   }
-  StringRef arguments[] = {assembler, "-arch=sm_90a", "-v", "-O3",
+  StringRef arguments[] = {assembler, "-arch=sm_90a", "-v",  "-O3",
                            input,     "-o",           output};
   std::optional<StringRef> redirects[] = {StringRef(), StringRef(log),
                                           StringRef(log)};
@@ -213,9 +213,8 @@ FailureOr<DeviceCode> assemble(gpu::GPUModuleOp kernels, StringRef assembler) {
   auto said = llvm::MemoryBuffer::getFile(log);
   StringRef text = said ? (*said)->getBuffer() : StringRef();
   if (status != 0)
-    return error() << "ptxas failed"
-                   << (reason.empty() ? "" : ": " + reason) << ": "
-                   << text.take_front(2000).trim();
+    return error() << "ptxas failed" << (reason.empty() ? "" : ": " + reason)
+                   << ": " << text.take_front(2000).trim();
   AssemblerReport report(kernels);
   if (failed(report.read(text)))
     return failure();

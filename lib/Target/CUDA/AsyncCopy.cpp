@@ -19,8 +19,8 @@ void fenceBarrierInit(DeviceBuilder &k) {
   NVVM::FenceMbarrierInitOp::create(k.ops, k.loc);
 }
 void waitBarrier(DeviceBuilder &k, Int barrier, Int phase) {
-  NVVM::MBarrierTryWaitParityOp::create(
-      k.ops, k.loc, k.sharedPointer(barrier), phase, k.integer(waitTicks));
+  NVVM::MBarrierTryWaitParityOp::create(k.ops, k.loc, k.sharedPointer(barrier),
+                                        phase, k.integer(waitTicks));
 }
 void arrive(DeviceBuilder &k, Int barrier) {
   NVVM::MBarrierArriveOp::create(k.ops, k.loc, k.i64(),
@@ -64,9 +64,8 @@ void commitCopies(DeviceBuilder &k) {
   NVVM::CpAsyncBulkCommitGroupOp::create(k.ops, k.loc);
 }
 void waitCopiesRead(DeviceBuilder &k, int64_t groups) {
-  NVVM::CpAsyncBulkWaitGroupOp::create(k.ops, k.loc,
-                                       static_cast<uint32_t>(groups),
-                                       k.ops.getUnitAttr());
+  NVVM::CpAsyncBulkWaitGroupOp::create(
+      k.ops, k.loc, static_cast<uint32_t>(groups), k.ops.getUnitAttr());
 }
 void waitCopies(DeviceBuilder &k, int64_t groups) {
   NVVM::CpAsyncBulkWaitGroupOp::create(

@@ -1,4 +1,5 @@
-//===- AsyncCopy.h - the tensor memory accelerator ---------------*- C++ -*-===//
+//===- AsyncCopy.h - the tensor memory accelerator ---------------*- C++
+//-*-===//
 //
 // mbarriers, and copies of boxes of a tensor between global and shared memory.
 // (PTX ISA, "Asynchronous barriers" and "cp.async.bulk.tensor".)

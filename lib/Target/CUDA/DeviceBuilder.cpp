@@ -21,10 +21,12 @@ Long DeviceBuilder::longInteger(int64_t value) {
   return {*this, arith::ConstantIntOp::create(ops, loc, i64(), value)};
 }
 Float DeviceBuilder::constant(double value) {
-  return {*this, arith::ConstantOp::create(ops, loc, ops.getF32FloatAttr(value))};
+  return {*this,
+          arith::ConstantOp::create(ops, loc, ops.getF32FloatAttr(value))};
 }
 Bool DeviceBuilder::boolean(bool value) {
-  return {*this, arith::ConstantIntOp::create(ops, loc, ops.getI1Type(), value)};
+  return {*this,
+          arith::ConstantIntOp::create(ops, loc, ops.getI1Type(), value)};
 }
 Float DeviceBuilder::undefined() {
   return {*this, LLVM::UndefOp::create(ops, loc, f32())};
@@ -133,13 +135,21 @@ Int operator<<(Int a, int64_t b) {
 Int operator>>(Int a, int64_t b) {
   return binary<arith::ShRUIOp>(a, like(a, b));
 }
-Bool operator<(Int a, Int b) { return compare(arith::CmpIPredicate::slt, a, b); }
+Bool operator<(Int a, Int b) {
+  return compare(arith::CmpIPredicate::slt, a, b);
+}
 Bool operator<=(Int a, Int b) {
   return compare(arith::CmpIPredicate::sle, a, b);
 }
-Bool operator>(Int a, Int b) { return compare(arith::CmpIPredicate::sgt, a, b); }
-Bool operator==(Int a, Int b) { return compare(arith::CmpIPredicate::eq, a, b); }
-Bool operator!=(Int a, Int b) { return compare(arith::CmpIPredicate::ne, a, b); }
+Bool operator>(Int a, Int b) {
+  return compare(arith::CmpIPredicate::sgt, a, b);
+}
+Bool operator==(Int a, Int b) {
+  return compare(arith::CmpIPredicate::eq, a, b);
+}
+Bool operator!=(Int a, Int b) {
+  return compare(arith::CmpIPredicate::ne, a, b);
+}
 Bool operator<(Int a, int64_t b) { return a < like(a, b); }
 Bool operator>(Int a, int64_t b) { return a > like(a, b); }
 Bool operator==(Int a, int64_t b) { return a == like(a, b); }
@@ -389,11 +399,11 @@ Values DeviceBuilder::inlineAsm(const std::string &text, TypeRange results,
   }
   if (memory)
     add("~{memory}");
-  Type type = results.empty()      ? Type()
-              : results.size() == 1 ? results.front()
-                                    : LLVM::LLVMStructType::getLiteral(
-                                          ops.getContext(),
-                                          llvm::to_vector(results));
+  Type type = results.empty() ? Type()
+              : results.size() == 1
+                  ? results.front()
+                  : LLVM::LLVMStructType::getLiteral(ops.getContext(),
+                                                     llvm::to_vector(results));
   auto call = LLVM::InlineAsmOp::create(
       ops, loc, type ? TypeRange(type) : TypeRange(), values, text, constraints,
       /*has_side_effects=*/true, /*is_align_stack=*/false,
@@ -405,7 +415,8 @@ Values DeviceBuilder::inlineAsm(const std::string &text, TypeRange results,
   Values out;
   for (size_t i = 0; i != results.size(); ++i)
     out.push_back(LLVM::ExtractValueOp::create(
-        ops, loc, call->getResult(0), ArrayRef<int64_t>{static_cast<int64_t>(i)}));
+        ops, loc, call->getResult(0),
+        ArrayRef<int64_t>{static_cast<int64_t>(i)}));
   return out;
 }
 

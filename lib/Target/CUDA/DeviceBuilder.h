@@ -1,12 +1,14 @@
-//===- DeviceBuilder.h - typed expressions of one GPU thread -----*- C++ -*-===//
+//===- DeviceBuilder.h - typed expressions of one GPU thread -----*- C++
+//-*-===//
 //
-// A thin layer over OpBuilder in which a kernel reads like its algorithm: values
-// carry their kind in their C++ type, operators build arith, loops take their
-// body as a lambda. It knows scalars, control flow, memory and the warp; what
-// Hopper adds is in AsyncCopy.h and Wgmma.h.
+// A thin layer over OpBuilder in which a kernel reads like its algorithm:
+// values carry their kind in their C++ type, operators build arith, loops take
+// their body as a lambda. It knows scalars, control flow, memory and the warp;
+// what Hopper adds is in AsyncCopy.h and Wgmma.h.
 //
 // The operations are those of the llvm, nvvm, arith and scf dialects, on
-// `llvm.func`: gpu.func refuses grid-constant parameters, which tensor maps are.
+// `llvm.func`: gpu.func refuses grid-constant parameters, which tensor maps
+// are.
 //
 //===----------------------------------------------------------------------===//
 
@@ -59,7 +61,8 @@ struct AsmOperand {
 
 class DeviceBuilder {
 public:
-  DeviceBuilder(mlir::OpBuilder &ops, mlir::Location loc) : ops(ops), loc(loc) {}
+  DeviceBuilder(mlir::OpBuilder &ops, mlir::Location loc)
+      : ops(ops), loc(loc) {}
 
   mlir::OpBuilder &ops;
   mlir::Location loc;

@@ -46,8 +46,8 @@ SymbolRefAttr
 KernelLibrary::define(const std::string &name, const Launch &launch,
                       function_ref<void(DeviceBuilder &, ValueRange)> body) {
   MLIRContext *context = module.getContext();
-  auto symbol = SymbolRefAttr::get(
-      kernels.getNameAttr(), {FlatSymbolRefAttr::get(context, name)});
+  auto symbol = SymbolRefAttr::get(kernels.getNameAttr(),
+                                   {FlatSymbolRefAttr::get(context, name)});
   if (kernels.lookupSymbol(name))
     return symbol;
   OpBuilder ops(context);

@@ -73,16 +73,15 @@ static Values emit(DeviceBuilder &k, const std::string &text,
 Values multiply(DeviceBuilder &k, const Products &products, Long a, Long b,
                 ValueRange accumulators, Int keep) {
   size_t first = accumulators.size(); // of the operands behind the results
-  std::string text =
-      "{ .reg .pred p, q; .reg .b64 da, db; setp.ne.b32 p, " +
-      number(first + 2) + ", 0; setp.ne.b32 q, 1, 0; " +
-      write(
-          products, first + 1, "p",
-          [&](const Products::Step &step, size_t) {
-            return "add.s64 da, " + number(first) + ", " +
-                   std::to_string(step.a) + "; ";
-          },
-          [](size_t) { return std::string("da"); }, "0, ");
+  std::string text = "{ .reg .pred p, q; .reg .b64 da, db; setp.ne.b32 p, " +
+                     number(first + 2) + ", 0; setp.ne.b32 q, 1, 0; " +
+                     write(
+                         products, first + 1, "p",
+                         [&](const Products::Step &step, size_t) {
+                           return "add.s64 da, " + number(first) + ", " +
+                                  std::to_string(step.a) + "; ";
+                         },
+                         [](size_t) { return std::string("da"); }, "0, ");
   return emit(k, text, {{a, "l"}, {b, "l"}, {keep, "r"}}, accumulators);
 }
 
@@ -126,15 +125,15 @@ void storeMatrices(DeviceBuilder &k, Int address, ArrayRef<Int> registers) {
 }
 
 SmallVector<Int> loadMatrices(DeviceBuilder &k, Int address) {
-  auto type = LLVM::LLVMStructType::getLiteral(
-      k.ops.getContext(), SmallVector<Type>(4, k.i32()));
+  auto type = LLVM::LLVMStructType::getLiteral(k.ops.getContext(),
+                                               SmallVector<Type>(4, k.i32()));
   Value loaded = NVVM::LdMatrixOp::create(
       k.ops, k.loc, type, k.sharedPointer(address), 4, NVVM::MMALayout::row,
       matrixShape(k), NVVM::LdStMatrixEltType::B16);
   SmallVector<Int> out;
   for (int64_t i = 0; i != 4; ++i)
-    out.push_back(k.asInt(LLVM::ExtractValueOp::create(
-        k.ops, k.loc, loaded, ArrayRef<int64_t>{i})));
+    out.push_back(k.asInt(LLVM::ExtractValueOp::create(k.ops, k.loc, loaded,
+                                                       ArrayRef<int64_t>{i})));
   return out;
 }
 

@@ -1,4 +1,5 @@
-//===- Wgmma.h - matrix products of a warpgroup ------------------*- C++ -*-===//
+//===- Wgmma.h - matrix products of a warpgroup ------------------*- C++
+//-*-===//
 //
 // wgmma: 128 threads multiply a 64-row tile of A, from shared memory or
 // registers, by a tile of B in shared memory and accumulate in f32 registers.
@@ -16,9 +17,10 @@
 
 namespace rshard::cuda {
 
-/// The descriptor of a 128-byte-swizzled operand. `leading` and `stride` are the
-/// byte offsets that the descriptor format calls so; K-major operands ignore
-/// `leading`, which is then 16, and have 1024 bytes from 8 rows to the next 8.
+/// The descriptor of a 128-byte-swizzled operand. `leading` and `stride` are
+/// the byte offsets that the descriptor format calls so; K-major operands
+/// ignore `leading`, which is then 16, and have 1024 bytes from 8 rows to the
+/// next 8.
 Long describeOperand(DeviceBuilder &k, Int address, int64_t leading = 16,
                      int64_t stride = 1024);
 /// The descriptor moved on by `bytes`, a multiple of 16.
@@ -55,7 +57,8 @@ Values waitProducts(DeviceBuilder &k, int64_t groups,
 /// Stores or loads four 8x8 matrices of 16-bit values, one register of each
 /// thread for each; the thread's address is that of row lane % 8 of matrix
 /// lane / 8.
-void storeMatrices(DeviceBuilder &k, Int address, llvm::ArrayRef<Int> registers);
+void storeMatrices(DeviceBuilder &k, Int address,
+                   llvm::ArrayRef<Int> registers);
 llvm::SmallVector<Int> loadMatrices(DeviceBuilder &k, Int address);
 
 /// Registers per thread from here on, for the whole warpgroup.

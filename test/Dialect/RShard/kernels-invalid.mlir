@@ -30,7 +30,7 @@
 
 // -----
 
-// expected-error @below {{element of a map: i32 vs f32, bf16 or f16}}
+// expected-error @below {{element of a map: 'i32' vs f32, bf16 or f16}}
 #m = #rshard.map<0, i32, extents [<64>, <8>] strides [<128>] box [64, 8] swizzle 128>
 
 // -----
@@ -65,9 +65,9 @@ module attributes {rshard.kernel = 3} {}
 
 // -----
 
-func.func @f(%frame: !rshard.frame) {
+func.func @f(%frame: !rshard.frame, %n: index) {
   // expected-error @below {{refers to @kernels::@none: no kernel of this name}}
-  rshard.run @kernels::@none of %frame() :
+  rshard.run @kernels::@none of %frame(%n) : index
   return
 }
 
@@ -75,9 +75,9 @@ func.func @f(%frame: !rshard.frame) {
 
 // expected-note @below {{kernel defined here}}
 func.func private @plain()
-func.func @f(%frame: !rshard.frame) {
+func.func @f(%frame: !rshard.frame, %n: index) {
   // expected-error @below {{refers to @plain, which has no attribute 'rshard.kernel'}}
-  rshard.run @plain of %frame() :
+  rshard.run @plain of %frame(%n) : index
   return
 }
 

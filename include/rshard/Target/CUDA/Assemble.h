@@ -1,4 +1,5 @@
-//===- Assemble.h - from a gpu.module to PTX and a cubin ---------*- C++ -*-===//
+//===- Assemble.h - from a gpu.module to PTX and a cubin ---------*- C++
+//-*-===//
 
 #ifndef RSHARD_TARGET_CUDA_ASSEMBLE_H
 #define RSHARD_TARGET_CUDA_ASSEMBLE_H
@@ -33,8 +34,8 @@ findAssembler(llvm::StringRef path,
 /// Writes the kernels' PTX. The module is left as it is.
 mlir::FailureOr<std::string> emitPTX(mlir::gpu::GPUModuleOp kernels);
 
-/// Assembles the kernels with ptxas. What an expert would reject fails here with
-/// the kernel's name and the assembler's words: spilled registers, a stack
+/// Assembles the kernels with ptxas. What an expert would reject fails here
+/// with the kernel's name and the assembler's words: spilled registers, a stack
 /// frame, serialised wgmma (C75xx).
 mlir::FailureOr<DeviceCode> assemble(mlir::gpu::GPUModuleOp kernels,
                                      llvm::StringRef assembler);

@@ -1,4 +1,5 @@
-//===- KernelLibrary.h - the kernels for Hopper ------------------*- C++ -*-===//
+//===- KernelLibrary.h - the kernels for Hopper ------------------*- C++
+//-*-===//
 //
 // Kernels are functions of one gpu.module, built directly in llvm, nvvm, arith
 // and scf; docs/cuda-target.md says why. A library adds each to a module once
@@ -28,14 +29,14 @@ namespace rshard::cuda {
 class DeviceBuilder;
 
 /// y = activation(x w^T + bias) + residual for every row, accumulated in f32.
-/// Several weights of one input are one weight, one below the other, and several
-/// results. With `gated`, w holds the rows of a gate and an up matrix in turn, in
-/// blocks of 8, and y = activation(gate) * up.
+/// Several weights of one input are one weight, one below the other, and
+/// several results. With `gated`, w holds the rows of a gate and an up matrix
+/// in turn, in blocks of 8, and y = activation(gate) * up.
 struct LinearParams {
-  int64_t inputs = 0;                  ///< K
-  llvm::SmallVector<int64_t> outputs;  ///< columns of every y, in their order
-  mlir::Type element;                  ///< of x, w and residual
-  mlir::Type result;                   ///< of every y: element or f32
+  int64_t inputs = 0;                 ///< K
+  llvm::SmallVector<int64_t> outputs; ///< columns of every y, in their order
+  mlir::Type element;                 ///< of x, w and residual
+  mlir::Type result;                  ///< of every y: element or f32
   std::optional<Activation> activation;
   bool bias = false; ///< one f32 for each row of w
   bool residual = false;
