@@ -38,8 +38,54 @@ static SymbolRefAttr addKernel(cuda::KernelLibrary &library,
   auto integer = [&](StringRef name, int64_t otherwise = 0) {
     return request.getInteger(name).value_or(otherwise);
   };
-  if (family == "widen")
-    return library.widen(integer("width"), element);
+  auto flag = [&](StringRef name) {
+    return request.getBoolean(name).value_or(false);
+  };
+  auto typeOf = [&](StringRef name) -> Type {
+    StringRef text = request.getString(name).value_or("");
+    return text == "f32"    ? Type(builder.getF32Type())
+           : text == "f16"  ? Type(builder.getF16Type())
+           : text == "bf16" ? Type(builder.getBF16Type())
+                            : element;
+  };
+  std::optional<Activation> activation =
+      symbolizeActivation(request.getString("activation").value_or(""));
+  int64_t width = integer("width"), heads = integer("heads", 1);
+  if (family == "norm") {
+    cuda::NormParams params;
+    params.kind =
+        request.getString("kind") == "layer" ? NormKind::Layer : NormKind::RMS;
+    params.heads = heads;
+    params.width = width;
+    params.bias = flag("bias");
+    params.element = element;
+    return library.norm(params);
+  }
+  if (family == "activation")
+    return library.activation(width, activation, element);
+  if (family == "gated" && activation)
+    return library.gated(width, *activation, element);
+  if (family == "add")
+    return library.add(width, element);
+  if (family == "add_row")
+    return library.addRow(width, element);
+  if (family == "rope")
+    return library.rope(heads, width, element);
+  if (family == "embed") {
+    cuda::EmbedParams params;
+    params.width = width;
+    params.table = typeOf("table");
+    params.element = element;
+    params.accumulate = flag("accumulate");
+    params.constant = flag("constant");
+    return library.embed(params);
+  }
+  if (family == "gather")
+    return library.gather(width, element);
+  if (family == "append")
+    return library.append(width, element);
+  if (family == "merge")
+    return library.merge(heads, width, typeOf("partial"), element);
   return {};
 }
 

@@ -54,6 +54,26 @@ struct AttentionParams {
   double softCap = 0; ///< scores s become softCap * tanh(s / softCap); 0: none
 };
 
+/// y = normalise(x) * scale (+ bias) over `heads` groups of `width` elements a
+/// row; all groups share scale and bias, which are f32.
+struct NormParams {
+  NormKind kind = NormKind::RMS;
+  int64_t heads = 1;
+  int64_t width = 0;
+  double epsilon = 1e-5;
+  bool bias = false;
+  mlir::Type element;
+};
+
+/// y (+)= table[id] (+ constant, f32).
+struct EmbedParams {
+  int64_t width = 0;
+  mlir::Type table;        ///< element of the table
+  mlir::Type element;      ///< of y
+  bool accumulate = false; ///< add to y instead of overwriting it
+  bool constant = false;   ///< add one row that is the same for every token
+};
+
 class KernelLibrary {
 public:
   /// The library's gpu.module is @kernels of `module`.
@@ -77,8 +97,42 @@ public:
   /// key: o = 0, lse = -inf, unchanged if `continues`.
   llvm::SmallVector<Variant> attention(const AttentionParams &params);
 
-  /// (x[?,W], y[?,W] f32): y = x, widened.
-  mlir::SymbolRefAttr widen(int64_t width, mlir::Type element);
+  /// (x[?,H*W], scale[W], bias[W]?, y[?,H*W]); y may be x.
+  mlir::SymbolRefAttr norm(const NormParams &params);
+
+  /// (x[?,W], y[?,W]): y = activation(x), a copy without one; y may be x.
+  mlir::SymbolRefAttr activation(int64_t width, std::optional<Activation> kind,
+                                 mlir::Type element);
+
+  /// (gate[?,W], up[?,W], y[?,W]): y = activation(gate) * up; y may be either.
+  mlir::SymbolRefAttr gated(int64_t width, Activation kind, mlir::Type element);
+
+  /// (a[?,W], b[?,W], y[?,W]); y may be either input.
+  mlir::SymbolRefAttr add(int64_t width, mlir::Type element);
+
+  /// (x[?,W], row[W] f32, y[?,W]): adds one row to every row; y may be x.
+  mlir::SymbolRefAttr addRow(int64_t width, mlir::Type element);
+
+  /// (x[?,H*d], position[?] i32, table[?,d] f32, y[?,H*d]); row p of the table
+  /// holds the d/2 cosines of position p, then its d/2 sines (C4). y may be x.
+  mlir::SymbolRefAttr rope(int64_t heads, int64_t headSize, mlir::Type element);
+
+  /// (id[?] i32, table[?,W], constant[W]?, y[?,W]).
+  mlir::SymbolRefAttr embed(const EmbedParams &params);
+
+  /// (pool[?,W], source[?] i32, y[?,W]): y[i] = pool[source[i]] for every i
+  /// below the size of source.
+  mlir::SymbolRefAttr gather(int64_t width, mlir::Type element);
+
+  /// (pool[?,W], source[?] i32, cache[?,W], row[?] i32): cache[row[i]] =
+  /// pool[source[i]] for every i below the size of source.
+  mlir::SymbolRefAttr append(int64_t width, mlir::Type element);
+
+  /// (o[?,H*d], lse[?,H] f32, begin[?] i32, source[?] i32, y[?,H*d]): row i
+  /// merges the partials source[begin[i]], ..., source[begin[i+1]-1] in that
+  /// order (C3). `partial` is the element of o.
+  mlir::SymbolRefAttr merge(int64_t heads, int64_t headSize, mlir::Type partial,
+                            mlir::Type element);
 
 private:
   /// How a kernel is launched.
@@ -95,6 +149,13 @@ private:
   mlir::SymbolRefAttr
   define(const std::string &name, const Launch &launch,
          llvm::function_ref<void(DeviceBuilder &, mlir::ValueRange)> body);
+
+  /// (x[?,W]..., vector[W] f32?, y[?,W]): `body` of the elements of `inputs`
+  /// matrices and the vector, at every place.
+  mlir::SymbolRefAttr eachElement(
+      const std::string &name, int64_t width, mlir::Type element,
+      int64_t inputs, bool vector,
+      llvm::function_ref<mlir::Value(DeviceBuilder &, mlir::ValueRange)> body);
 
   mlir::Attribute pointer(int64_t argument);
   mlir::Attribute rows(int64_t argument);

@@ -1,0 +1,18 @@
+//===- Activate.h - activation functions of one thread -----------*- C++
+//-*-===//
+
+#ifndef RSHARD_LIB_TARGET_CUDA_ACTIVATE_H
+#define RSHARD_LIB_TARGET_CUDA_ACTIVATE_H
+
+#include "DeviceBuilder.h"
+#include "RShard/RShard.h"
+
+namespace rshard::cuda {
+
+/// The activation of x in f32, within 1e-6 of max(|x|, 1): finite wherever the
+/// function is, for every finite x.
+Float activate(DeviceBuilder &k, Activation kind, Float x);
+
+} // namespace rshard::cuda
+
+#endif // RSHARD_LIB_TARGET_CUDA_ACTIVATE_H

@@ -1,0 +1,174 @@
+//===- NormKernel.cpp - RMS and layer normalisation -----------------------===//
+
+#include "RowElements.h"
+#include "rshard/Target/CUDA/KernelLibrary.h"
+#include "llvm/ADT/Hashing.h"
+#include "llvm/ADT/StringExtras.h"
+
+using namespace mlir;
+
+namespace rshard::cuda {
+
+namespace {
+/// The elements of one group in the registers of the threads that share it.
+struct Group {
+  int64_t threads;  ///< that share a group: a warp, or a block of several
+  int64_t count;    ///< elements of one access
+  int64_t accesses; ///< of a thread
+};
+
+/// Sums of one f32 per thread over a group, in one order.
+class GroupSum {
+public:
+  GroupSum(DeviceBuilder &k, const Group &group, Int scratch)
+      : k(k), warps(group.threads / 32), scratch(scratch) {}
+
+  Float operator()(Float value) {
+    value = k.warpSum(value);
+    if (warps == 1)
+      return value;
+    // The sum of a warp is the same in all its lanes.
+    k.storeShared(value, scratch + (k.warp() << 2));
+    k.syncBlock();
+    Float sum = k.constant(0.0);
+    for (int64_t warp = 0; warp != warps; ++warp)
+      sum = sum + k.asFloat(k.loadShared(k.f32(), scratch + 4 * warp));
+    k.syncBlock();
+    return sum;
+  }
+
+private:
+  DeviceBuilder &k;
+  int64_t warps;
+  Int scratch;
+};
+} // namespace
+
+/// Narrow groups take a warp each, several to a block; wide ones a block.
+static Group deal(int64_t width, Type element) {
+  Group group;
+  group.count = elementsPerAccess(width, element);
+  int64_t accesses = width / group.count;
+  group.threads = 32;
+  // At most 4 accesses of a thread, and at most 512 threads.
+  while (group.threads < 512 && accesses > 4 * group.threads)
+    group.threads *= 2;
+  group.accesses = (accesses + group.threads - 1) / group.threads;
+  return group;
+}
+
+SymbolRefAttr KernelLibrary::norm(const NormParams &params) {
+  Group group = deal(params.width, params.element);
+  int64_t perBlock = group.threads == 32 ? 4 : 1; // groups
+  int64_t width = params.width, output = params.bias ? 3 : 2;
+  Launch launch;
+  launch.threads = group.threads * perBlock;
+  launch.shared = group.threads == 32 ? 0 : 4 * group.threads / 32;
+  // Groups of a row follow one another, and so do rows.
+  if (params.heads % perBlock == 0) {
+    launch.blocks = params.heads / perBlock;
+    launch.grid = {blocksOf(output, 1)};
+  } else {
+    launch.blocks = params.heads;
+    launch.grid = {blocksOf(output, perBlock)};
+  }
+  for (int64_t i = 0; i <= output; ++i)
+    launch.parameters.push_back(pointer(i));
+  launch.parameters.push_back(rows(output));
+  uint32_t epsilonBits =
+      llvm::bit_cast<uint32_t>(static_cast<float>(params.epsilon));
+  std::string name =
+      std::string(params.kind == NormKind::RMS ? "norm_rms_" : "norm_layer_") +
+      std::to_string(params.heads) + "x" + std::to_string(width) + "_" +
+      llvm::utohexstr(epsilonBits, /*LowerCase=*/true) +
+      (params.bias ? "_bias_" : "_") + elementName(params.element);
+  return define(name, launch, [&](DeviceBuilder &k, ValueRange in) {
+    Global x = k.asGlobal(in[0]), scale = k.asGlobal(in[1]),
+           y = k.asGlobal(in[output]);
+    Int groups = k.asInt(in.back()) * params.heads;
+    Int inBlock = perBlock == 1 ? k.integer(0) : k.warp();
+    Int number = k.block() * perBlock + inBlock;
+    Int member = perBlock == 1 ? k.thread() : k.lane();
+    k.when(number < groups, [&] {
+      Long first = k.widen(number) * width;
+      auto columnOf = [&](int64_t access) {
+        return (member + access * group.threads) * group.count;
+      };
+      // Accesses behind the end give zero and are not stored.
+      bool ragged = group.accesses * group.threads * group.count != width;
+      SmallVector<Float> values;
+      for (int64_t access = 0; access != group.accesses; ++access) {
+        Int column = columnOf(access);
+        auto read = [&]() {
+          return loadElements(k, x, first + k.widen(column), params.element,
+                              group.count, /*constant=*/false);
+        };
+        if (!ragged || access + 1 != group.accesses) {
+          llvm::append_range(values, read());
+          continue;
+        }
+        SmallVector<Type> types(group.count, k.f32());
+        for (Value value : k.choose(
+                 column < width, types,
+                 [&] {
+                   auto loaded = read();
+                   return Values(loaded.begin(), loaded.end());
+                 },
+                 [&] { return Values(group.count, Value(k.constant(0.0))); }))
+          values.push_back(k.asFloat(value));
+      }
+      GroupSum sum(k, group, launch.shared ? k.sharedMemory() : k.integer(0));
+      Float shift;
+      if (params.kind == NormKind::Layer) {
+        Float total = values[0];
+        for (Float value : ArrayRef(values).drop_front())
+          total = total + value;
+        shift = sum(total) * (1.0 / static_cast<double>(width));
+      }
+      Float squares = k.constant(0.0);
+      for (auto [i, value] : llvm::enumerate(values)) {
+        if (params.kind == NormKind::Layer)
+          value = value - shift;
+        Float square = value * value;
+        int64_t access = static_cast<int64_t>(i) / group.count;
+        if (params.kind == NormKind::Layer && ragged &&
+            access + 1 == group.accesses)
+          square = k.select(columnOf(access) < width, square, k.constant(0.0));
+        squares = squares + square;
+      }
+      Float mean = sum(squares) * (1.0 / static_cast<double>(width));
+      Float factor = k.reciprocalSqrt(mean + params.epsilon);
+      for (int64_t access = 0; access != group.accesses; ++access) {
+        Int column = columnOf(access);
+        auto write = [&] {
+          SmallVector<Float> results;
+          auto scales = loadElements(k, scale, k.widen(column), k.f32(),
+                                     std::min<int64_t>(group.count, 4));
+          SmallVector<Float> biases;
+          for (int64_t i = 4; i < group.count; i += 4)
+            llvm::append_range(
+                scales,
+                loadElements(k, scale, k.widen(column + i), k.f32(), 4));
+          if (params.bias)
+            for (int64_t i = 0; i < group.count; i += 4)
+              llvm::append_range(
+                  biases,
+                  loadElements(k, k.asGlobal(in[2]), k.widen(column + i),
+                               k.f32(), std::min<int64_t>(group.count, 4)));
+          for (int64_t i = 0; i != group.count; ++i) {
+            Float value = values[access * group.count + i] * factor;
+            results.push_back(params.bias ? k.fma(value, scales[i], biases[i])
+                                          : value * scales[i]);
+          }
+          storeElements(k, results, y, first + k.widen(column), params.element);
+        };
+        if (!ragged || access + 1 != group.accesses)
+          write();
+        else
+          k.when(column < width, write);
+      }
+    });
+  });
+}
+
+} // namespace rshard::cuda

@@ -1,0 +1,63 @@
+//===- RowElements.cpp - several elements of a row at once ----------------===//
+
+#include "RowElements.h"
+
+using namespace mlir;
+
+namespace rshard::cuda {
+
+int64_t elementsPerAccess(int64_t width, Type element) {
+  int64_t count = 16 / (element.getIntOrFloatBitWidth() / 8);
+  while (width % count)
+    count /= 2;
+  return count;
+}
+
+SmallVector<Float> loadElements(DeviceBuilder &k, Global base, Long offset,
+                                Type element, int64_t count, bool constant) {
+  Global from = k.at(base, offset, element);
+  SmallVector<Float> out;
+  if (element.isF32()) {
+    if (count == 1)
+      return {k.asFloat(k.load(element, from, constant))};
+    Value vector = k.load(VectorType::get({count}, element), from, constant);
+    for (int64_t i = 0; i != count; ++i)
+      out.push_back(k.asFloat(k.extract(vector, i)));
+    return out;
+  }
+  if (count == 1)
+    return {k.convert(k.load(element, from, constant))};
+  // Pairs in registers of 32 bits.
+  Type type =
+      count == 2 ? k.i32() : Type(VectorType::get({count / 2}, k.i32()));
+  Value packed = k.load(type, from, constant);
+  for (int64_t i = 0; i != count / 2; ++i) {
+    auto [low, high] =
+        k.unpack(k.asInt(count == 2 ? packed : k.extract(packed, i)), element);
+    out.push_back(low);
+    out.push_back(high);
+  }
+  return out;
+}
+
+void storeElements(DeviceBuilder &k, ArrayRef<Float> values, Global base,
+                   Long offset, Type element) {
+  Global to = k.at(base, offset, element);
+  if (element.isF32()) {
+    k.store(values.size() == 1
+                ? Value(values[0])
+                : k.combine(Values(values.begin(), values.end())),
+            to);
+    return;
+  }
+  if (values.size() == 1) {
+    k.store(k.convert(values[0], element), to);
+    return;
+  }
+  Values pairs;
+  for (size_t i = 0; i != values.size(); i += 2)
+    pairs.push_back(k.pack(values[i], values[i + 1], element));
+  k.store(pairs.size() == 1 ? pairs[0] : k.combine(pairs), to);
+}
+
+} // namespace rshard::cuda
