@@ -2,7 +2,6 @@
 
 #include "rshard/Target/CPU/CompileForCpu.h"
 #include "RShard/RShard.h"
-#include "WeightRegistry.h"
 #include "mlir/Pass/PassManager.h"
 #include "mlir/Transforms/Passes.h"
 #include "rshard/Conversion/Passes.h"

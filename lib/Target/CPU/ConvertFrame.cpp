@@ -5,7 +5,6 @@
 //===----------------------------------------------------------------------===//
 
 #include "RShard/RShard.h"
-#include "WeightRegistry.h"
 #include "mlir/Conversion/LLVMCommon/MemRefBuilder.h"
 #include "mlir/Conversion/LLVMCommon/TypeConverter.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"

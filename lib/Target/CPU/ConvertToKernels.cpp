@@ -1,7 +1,6 @@
 //===- ConvertToKernels.cpp - segments and row operations to kernels ------===//
 
-#include "SegmentEmitter.h"
-#include "WeightRegistry.h"
+#include "SegmentKernels.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/Dialect/Math/IR/Math.h"
@@ -9,7 +8,7 @@
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
 #include "rshard/Target/CPU/Passes.h"
-#include "llvm/ADT/SetVector.h"
+#include "rshard/Target/Segment/ConvertSegments.h"
 
 namespace rshard::cpu {
 #define GEN_PASS_DEF_CONVERTTOKERNELS
@@ -21,18 +20,6 @@ using namespace rshard;
 
 namespace {
 
-/// The buffer that a view is part of, null if that is not known.
-StringAttr bufferOf(Value memory) {
-  while (Operation *op = memory.getDefiningOp()) {
-    if (auto get = dyn_cast<GetBufferOp>(op))
-      return get.getBufferAttr().getAttr();
-    if (!isa<memref::SubViewOp, memref::CastOp>(op))
-      return {};
-    memory = op->getOperand(0);
-  }
-  return {};
-}
-
 class ConvertToKernels
     : public cpu::impl::ConvertToKernelsBase<ConvertToKernels> {
 public:
@@ -40,8 +27,6 @@ public:
 
 private:
   void runOnOperation() override;
-  LogicalResult convertSegments(cpu::KernelLibrary &kernels,
-                                cpu::WeightRegistry &weights);
   LogicalResult convertDriver(cpu::KernelLibrary &kernels);
 };
 
@@ -51,77 +36,17 @@ void ConvertToKernels::runOnOperation() {
   if (failed(target))
     return signalPassFailure();
   cpu::KernelLibrary kernels(module, target->shape);
-  cpu::WeightRegistry weights(module, target->shape);
+  WeightSlots weights(module);
+  cpu::SegmentKernels emitter(weights, kernels, target->shape);
   int64_t functions = llvm::range_size(module.getOps<func::FuncOp>());
-  if (failed(convertSegments(kernels, weights)) ||
-      failed(convertDriver(kernels)))
+  auto counts =
+      convertSegments(module, emitter, Float32Type::get(&getContext()));
+  if (failed(counts) || failed(convertDriver(kernels)))
     return signalPassFailure();
   weights.record();
   numKernels = llvm::range_size(module.getOps<func::FuncOp>()) - functions;
-}
-
-LogicalResult ConvertToKernels::convertSegments(cpu::KernelLibrary &kernels,
-                                                cpu::WeightRegistry &weights) {
-  ModuleOp module = getOperation();
-  SymbolTableCollection symbols;
-  llvm::SetVector<func::FuncOp> segments;
-  DenseMap<func::FuncOp, SmallVector<LaunchOp>> launches;
-  WalkResult known = module.walk([&](LaunchOp launch) {
-    auto segment = symbols.lookupNearestSymbolFrom<func::FuncOp>(
-        launch, launch.getSegmentAttr());
-    if (!segment || segment.isExternal()) {
-      launch.emitOpError("runs ")
-          << launch.getSegmentAttr() << ", which is no function with a body";
-      return WalkResult::interrupt();
-    }
-    launches[segment].push_back(launch);
-    return WalkResult::advance();
-  });
-  if (known.wasInterrupted())
-    return failure();
-  // In the order of the module, so that slots do not depend on the driver.
-  for (auto function : module.getOps<func::FuncOp>())
-    if (launches.contains(function))
-      segments.insert(function);
-
-  int64_t width = 0;
-  std::vector<cpu::SegmentPlan> plans;
-  for (func::FuncOp segment : segments) {
-    auto plan =
-        cpu::SegmentPlan::create(segment, [&](unsigned input, unsigned output) {
-          return llvm::any_of(launches[segment], [&](LaunchOp launch) {
-            StringAttr in = bufferOf(launch.getInputs()[input]);
-            StringAttr out = bufferOf(launch.getOutputs()[output]);
-            if (launch.getInputs()[input].getType() !=
-                launch.getOutputs()[output].getType())
-              return false;
-            return !in || !out || in == out;
-          });
-        });
-    if (failed(plan))
-      return failure();
-    width = std::max(width, plan->getWorkspaceWidth());
-    numFused += plan->getNumFused();
-    plans.push_back(std::move(*plan));
-  }
-  workspaceWidth = width;
-
-  auto workspaceType = MemRefType::get({ShapedType::kDynamic, width},
-                                       Float32Type::get(&getContext()));
-  if (width && !plans.empty()) {
-    // Behind the other buffers, whose numbers stay.
-    OpBuilder ops(&getContext());
-    ops.setInsertionPoint(segments.front());
-    BufferOp::create(ops, module.getLoc(), cpu::workspaceName, "workspace",
-                     workspaceType);
-  }
-  for (auto [segment, plan] : llvm::zip(segments, plans))
-    if (failed(
-            cpu::emitSegment(segment, plan, kernels, weights, workspaceType)))
-      return failure();
-  for (func::FuncOp segment : segments)
-    segment.erase();
-  return success();
+  numFused = counts->fused;
+  workspaceWidth = counts->workspaceWidth;
 }
 
 /// The parameters of partial attention, whose heads are flattened in buffers.
@@ -154,7 +79,7 @@ FailureOr<cpu::AttentionParams> attentionOf(AttendOp op) {
 LogicalResult ConvertToKernels::convertDriver(cpu::KernelLibrary &kernels) {
   SmallVector<Operation *> work;
   getOperation().walk([&](Operation *op) {
-    if (isa<LaunchOp, GatherOp, AppendRowsOp, AttendOp>(op))
+    if (isa<GatherOp, AppendRowsOp, AttendOp>(op))
       work.push_back(op);
   });
   for (Operation *op : work) {
@@ -162,7 +87,7 @@ LogicalResult ConvertToKernels::convertDriver(cpu::KernelLibrary &kernels) {
     Location loc = op->getLoc();
     auto views = [&](ValueRange memory) {
       return llvm::map_to_vector(
-          memory, [&](Value v) { return cpu::asKernelView(ops, loc, v); });
+          memory, [&](Value v) { return asKernelView(ops, loc, v); });
     };
     auto floats = [](Value memory) {
       auto type = cast<MemRefType>(memory.getType());
@@ -172,13 +97,7 @@ LogicalResult ConvertToKernels::convertDriver(cpu::KernelLibrary &kernels) {
     auto callKernel = [&](func::FuncOp kernel, ArrayRef<Value> arguments) {
       func::CallOp::create(ops, loc, kernel, arguments);
     };
-    if (auto launch = dyn_cast<LaunchOp>(op)) {
-      SmallVector<Value> arguments{launch.getLayer(), launch.getFrame()};
-      llvm::append_range(arguments, views(launch.getInputs()));
-      llvm::append_range(arguments, views(launch.getOutputs()));
-      func::CallOp::create(ops, loc, launch.getSegment(), TypeRange(),
-                           arguments);
-    } else if (auto attend = dyn_cast<AttendOp>(op)) {
+    if (auto attend = dyn_cast<AttendOp>(op)) {
       auto params = attentionOf(attend);
       if (failed(params))
         return failure();

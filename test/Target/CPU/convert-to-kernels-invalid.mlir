@@ -7,7 +7,7 @@
 
 rshard.buffer @x rows "comp" : memref<?x16xf32>
 func.func private @mixes(%layer: index, %x: tensor<?x2x8xf32>) -> tensor<?x2x8xf32> {
-  // expected-error @below {{'rshard.attention' op has no cpu kernel}}
+  // expected-error @below {{'rshard.attention' op has no kernel}}
   %y = rshard.attention %x, %x, %x mask <causal> scale 1.0 : tensor<?x2x8xf32>, tensor<?x2x8xf32>
   return %y : tensor<?x2x8xf32>
 }

@@ -1,6 +1,6 @@
 //===- SegmentPlan.cpp - steps and storage of one segment -----------------===//
 
-#include "SegmentPlan.h"
+#include "rshard/Target/Segment/SegmentPlan.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "llvm/ADT/STLExtras.h"
 #include "llvm/ADT/TypeSwitch.h"
@@ -9,7 +9,7 @@
 
 using namespace mlir;
 
-namespace rshard::cpu {
+namespace rshard {
 
 static int64_t widthOf(Value value) {
   return getRowWidth(cast<ShapedType>(value.getType()));
@@ -126,10 +126,10 @@ LogicalResult SegmentPlan::collectSteps() {
         fused.contains(&op))
       continue;
     if (op.getNumResults() != 1)
-      return op.emitOpError("has no cpu kernel");
+      return op.emitOpError("has no kernel");
     Step step = stepOf(op);
     if (!step.op)
-      return op.emitOpError("has no cpu kernel");
+      return op.emitOpError("has no kernel");
     for (Operation *part = step.op; part != step.root;) {
       // From the end of the group to its root: through the operand that is not
       // the residual.
@@ -247,4 +247,4 @@ void SegmentPlan::assignWorkspace() {
   }
 }
 
-} // namespace rshard::cpu
+} // namespace rshard

@@ -6,8 +6,8 @@
 //
 //===----------------------------------------------------------------------===//
 
-#ifndef RSHARD_LIB_TARGET_CPU_SEGMENTPLAN_H
-#define RSHARD_LIB_TARGET_CPU_SEGMENTPLAN_H
+#ifndef RSHARD_TARGET_SEGMENT_SEGMENTPLAN_H
+#define RSHARD_TARGET_SEGMENT_SEGMENTPLAN_H
 
 #include "RShard/RShard.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
@@ -15,7 +15,7 @@
 #include "llvm/ADT/STLFunctionalExtras.h"
 #include <optional>
 
-namespace rshard::cpu {
+namespace rshard {
 
 /// One kernel call.
 struct Step {
@@ -23,7 +23,7 @@ struct Step {
   mlir::Operation *op = nullptr;
   /// The first op of a fused group: the linear or embedding.
   mlir::Operation *root = nullptr;
-  std::optional<rshard::Activation> activation;
+  std::optional<Activation> activation;
   mlir::Value residual; ///< added to a linear or embedding
   mlir::Value constant; ///< row added to an embedding
   /// Tensors of rows that the call reads.
@@ -46,7 +46,7 @@ using MayAlias = llvm::function_ref<bool(unsigned input, unsigned output)>;
 
 class SegmentPlan {
 public:
-  /// Fails with a diagnostic if the segment holds an op without a kernel.
+  /// Fails with a diagnostic if the segment holds an op that is no step.
   static mlir::FailureOr<SegmentPlan> create(mlir::func::FuncOp segment,
                                              MayAlias mayAlias);
 
@@ -74,6 +74,6 @@ private:
   int64_t workspaceWidth = 0, numFused = 0;
 };
 
-} // namespace rshard::cpu
+} // namespace rshard
 
-#endif // RSHARD_LIB_TARGET_CPU_SEGMENTPLAN_H
+#endif // RSHARD_TARGET_SEGMENT_SEGMENTPLAN_H
