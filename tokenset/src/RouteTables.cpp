@@ -48,6 +48,11 @@ constexpr MaskTable kPerMask[] = {
     {"down", "transfer", &MaskTables::downTransfer},
     {"merge", "begin", &MaskTables::mergeBegin},
     {"merge", "source", &MaskTables::mergeSource},
+    {"reach", "begin", &MaskTables::reachBegin},
+    {"reach", "first", &MaskTables::reachFirst},
+    {"reach", "last", &MaskTables::reachLast},
+    {"client.reach", "first", &MaskTables::clientReachFirst},
+    {"client.reach", "last", &MaskTables::clientReachLast},
 };
 
 } // namespace

@@ -74,8 +74,12 @@ Expected<RouteBounds> routeBounds(const Plan &plan, int64_t capacity,
         plan.R[i].densest(rows, capacity);
   bounds.comp = std::min(bounds.comp, rows);
   elsewhere = std::min(elsewhere, rows);
-  for (int32_t j : topology.rowsOfRank[rank])
-    bounds.query += plan.S[j].densest(rows, capacity);
+  for (int32_t j : topology.rowsOfRank[rank]) {
+    int64_t most = plan.S[j].densest(rows, capacity);
+    bounds.query += most;
+    for (int32_t k = 0; k < plan.keyShards(); ++k)
+      bounds.reach += plan.ranks[plan.attnNode(j, k)] == rank ? most : 0;
+  }
   bounds.query = std::min(bounds.query, rows);
   for (int32_t k = 0; k < plan.keyShards(); ++k) {
     auto ranks = topology.ranksOfColumn[k];
@@ -103,11 +107,13 @@ Expected<RouteBounds> routeBounds(const Plan &plan, int64_t capacity,
   bounds.merge = queries.everyone;
   bounds.poolLeave = client ? rows : bounds.comp;
   bounds.sendLeave = client ? 0 : bounds.comp;
-  int64_t most = std::max({bounds.poolPartial, bounds.sendKey, bounds.merge});
+  int64_t most = std::max(
+      {bounds.poolPartial, bounds.sendKey, bounds.merge, bounds.reach});
   if (most > std::numeric_limits<int32_t>::max())
-    return Error{"a step of " + std::to_string(rows) + " rows may move " +
-                 std::to_string(most) + " rows at rank " +
-                 std::to_string(rank) + ", the limit is 2147483647"};
+    return Error{"a step of " + std::to_string(rows) +
+                 " rows may need a table of " + std::to_string(most) +
+                 " rows at rank " + std::to_string(rank) +
+                 ", the limit is 2147483647"};
   return bounds;
 }
 
@@ -247,6 +253,8 @@ Expected<void> Routes::fill(const Step &step) {
     s.routeKeys(c);
     s.emitUp(c);
     s.routePartials(c);
+    s.routeReach(c);
+    s.routeClientReach(c);
   }
   s.routeLeave();
   s.length = step.position + step.rows;

@@ -41,6 +41,8 @@ struct Routes::State {
   void routeKeys(size_t c);     // RouteKeys.cpp
   void routePartials(size_t c); // RoutePartials.cpp
   void emitUp(size_t c);        // RouteKeys.cpp: both, as one exchange
+  void routeReach(size_t c);    // RouteReach.cpp
+  void routeClientReach(size_t c);
 
   void markShown(const Mask &mask);
   void markNeeded(const Mask &mask);

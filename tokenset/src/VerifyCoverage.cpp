@@ -1,6 +1,7 @@
 // C2 and C3 of the routes of a step: each cell has the queries and keys that it
-// must have, and its answers are merged once and in order. Membership is asked
-// of the sets, not of the code that fills routes.
+// must have and shows each query those that it sees, and its answers are merged
+// once and in order. Membership is asked of the sets, not of the code that
+// fills routes.
 
 #include "TensorRoutes.h"
 #include "rshard/tokenset/Verify.h"
@@ -16,10 +17,13 @@ public:
         capacity(routes.capacity()),
         end(routes.step().position + routes.step().rows) {}
 
+  /// Query q sees the positions from mask.firstKey(q) up to this one.
+  Position lastKey(Position q) const {
+    return mask.kind == MaskKind::Full ? end - 1 : q;
+  }
   /// Cell (.,k) has a key that q sees.
   bool shows(Position q, int32_t k) const {
-    Position last = mask.kind == MaskKind::Full ? end - 1 : q;
-    return plan.T[k].next(mask.firstKey(q)) <= last;
+    return plan.T[k].next(mask.firstKey(q)) <= lastKey(q);
   }
   /// Row j has a query, up to the capacity, that sees x.
   bool needs(Position x, int32_t j) const {
@@ -62,6 +66,9 @@ public:
   Expected<void> queries() const;
   Expected<void> keys() const;
   Expected<void> merges() const;
+  // After the others: what cells(), queries() and keys() check is relied on.
+  Expected<void> reach() const;
+  Expected<void> clientReach() const;
 
 private:
   Error fail(const char *rule, const std::string &what) const {
@@ -208,6 +215,58 @@ Expected<void> Check::merges() const {
   return {};
 }
 
+Expected<void> Check::reach() const {
+  size_t cells = table.cellRow.size(), size = routes.bounds().cache;
+  if (!table.hasReach) {
+    if (!table.reachBegin.empty() || !table.reachFirst.empty() ||
+        !table.reachLast.empty())
+      return fail("C2", "the reach tables are not empty, nobody wants them");
+    return {};
+  }
+  if (!areOffsets(table.reachBegin, cells, table.reachFirst.size()) ||
+      table.reachLast.size() != table.reachFirst.size())
+    return fail("C2", "the reach tables do not fit together");
+  for (size_t cell = 0; cell < cells; ++cell) {
+    int32_t row = table.cellRow[cell], column = table.cellColumn[cell];
+    int32_t from = table.queryBegin[row], at = table.reachBegin[cell];
+    int32_t queries = table.queryBegin[row + 1] - from;
+    if (table.reachBegin[cell + 1] - at != queries)
+      return fail("C2", "cell " + std::to_string(cell) + " reaches for " +
+                            std::to_string(table.reachBegin[cell + 1] - at) +
+                            " queries, its grid row has " +
+                            std::to_string(queries));
+    const int32_t *begin = table.cachePosition.data() + column * size;
+    const int32_t *end = begin + table.cacheLength[column];
+    for (int32_t i = 0; i < queries; ++i) {
+      Position q = table.queryPosition[from + i];
+      auto first = std::lower_bound(begin, end, required.mask.firstKey(q));
+      auto last = std::upper_bound(begin, end, required.lastKey(q));
+      if (table.reachFirst[at + i] != first - begin ||
+          table.reachLast[at + i] != last - begin)
+        return fail("C2", "in cell " + std::to_string(cell) + " position " +
+                              std::to_string(q) + " is shown cached rows [" +
+                              std::to_string(table.reachFirst[at + i]) + "," +
+                              std::to_string(table.reachLast[at + i]) +
+                              "), it sees [" + std::to_string(first - begin) +
+                              "," + std::to_string(last - begin) + ")");
+    }
+  }
+  return {};
+}
+
+Expected<void> Check::clientReach() const {
+  IndexList first, last;
+  if (table.hasClientReach)
+    for (int32_t q : routes.tables().clientPosition) {
+      first.push_back(static_cast<int32_t>(required.mask.firstKey(q)));
+      last.push_back(static_cast<int32_t>(required.lastKey(q) + 1));
+    }
+  if (table.clientReachFirst != first || table.clientReachLast != last)
+    return fail("C2", "the client's queries are shown other positions than "
+                      "they see");
+  return {};
+}
+
 /// C1 for a step: the rows of client and CompNodes are those of the sets, and
 /// the wanted ones come back.
 Expected<void> verifyRows(const Routes &routes) {
@@ -254,8 +313,8 @@ Expected<void> verifyCoverage(const std::vector<Routes> &routes) {
   for (const Routes &rank : routes)
     for (size_t mask = 0; mask < rank.masks().size(); ++mask) {
       Check check(rank, mask);
-      for (auto part :
-           {&Check::cells, &Check::queries, &Check::keys, &Check::merges})
+      for (auto part : {&Check::cells, &Check::queries, &Check::keys,
+                        &Check::merges, &Check::reach, &Check::clientReach})
         if (auto status = (check.*part)(); !status)
           return status;
     }

@@ -67,12 +67,15 @@ static std::vector<Check> check(const SubjectOptions::Subject &subject,
     largest = std::max(largest, step.rows);
   Expected<void> covered, matched;
   std::vector<Routes> routes;
-  for (int32_t rank = 0; rank < plan.rankCount() && covered; ++rank) {
+  for (int32_t rank = 0; rank < plan.rankCount(); ++rank) {
     auto one = Routes::create(plan, masks, length, largest, rank);
-    if (one)
-      routes.push_back(std::move(*one));
-    else
+    if (!one) {
       covered = one.error();
+      break;
+    }
+    for (const std::string &name : RouteTables::names(masks.size()))
+      one->want(name);
+    routes.push_back(std::move(*one));
   }
   for (const Step &step : steps) {
     for (Routes &one : routes)

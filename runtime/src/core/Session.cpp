@@ -175,7 +175,7 @@ Expected<void> Session::State::addRank(int32_t rank) {
   for (const std::string &name : manifest.tables) {
     const IndexList *table = data->client.find(name);
     if (!table)
-      table = data->routes.tables().find(name);
+      table = data->routes.want(name);
     if (!table)
       return Error{"artifact: wants the table \"" + name +
                    "\", which this runtime does not compute"};

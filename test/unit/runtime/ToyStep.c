@@ -60,8 +60,7 @@ static void attend(Frame f, int c, int layer, const float *model) {
   int64_t columns = ofClass(f, c, T_cacheLength).size;
   if (columns == 0)
     return;
-  rshard_table positions = ofClass(f, c, T_cachePosition);
-  int64_t cacheRows = positions.size / columns;
+  int64_t cacheRows = ofClass(f, c, T_cachePosition).size / columns;
   float factor = *(const float *)f->weights[toyFactor + layer];
   int64_t base = (layer - (int64_t)model[0]) * columns;
   for (int64_t k = 0; k < columns; ++k)
@@ -79,6 +78,7 @@ static void attend(Frame f, int c, int layer, const float *model) {
   for (int64_t cell = 0; cell < cells.size; ++cell) {
     int32_t j = cells.data[cell], k = ofClass(f, c, T_cellColumn).data[cell];
     const int32_t *queries = ofClass(f, c, T_queryBegin).data + j;
+    int32_t reach = ofClass(f, c, T_reachBegin).data[cell] - queries[0];
     for (int32_t q = queries[0]; q < queries[1]; ++q) {
       float *o = rows(f, B_partialO) + (int64_t)q * toyHidden;
       float *lse = rows(f, B_partialLse) + q;
@@ -87,12 +87,9 @@ static void attend(Frame f, int c, int layer, const float *model) {
       const float *query =
           rows(f, B_query) +
           (int64_t)ofClass(f, c, T_querySource).data[q] * toyHidden;
-      int32_t at = ofClass(f, c, T_queryPosition).data[q];
-      int32_t length = ofClass(f, c, T_cacheLength).data[k];
-      for (int32_t i = 0; i < length; ++i) {
-        int32_t position = positions.data[k * cacheRows + i];
-        if (position > at || (c == 1 && at - position >= 3))
-          continue;
+      int32_t last = ofClass(f, c, T_reachLast).data[reach + q];
+      for (int32_t i = ofClass(f, c, T_reachFirst).data[reach + q]; i < last;
+           ++i) {
         int64_t row = ((base + k) * cacheRows + i) * toyHidden;
         float weight = 1 + modulo(query[0], 3) *
                                (1 + modulo(rows(f, B_cacheKey)[row + 1], 2));

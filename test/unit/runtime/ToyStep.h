@@ -62,6 +62,9 @@ enum { toyHidden = 2, toyVocabulary = 5, toyClasses = 2 };
   X(cellRow, "cell", ".row")                                                   \
   X(cellColumn, "cell", ".column")                                             \
   X(cellFirst, "cell", ".first")                                               \
+  X(reachBegin, "reach", ".begin")                                             \
+  X(reachFirst, "reach", ".first")                                             \
+  X(reachLast, "reach", ".last")                                               \
   X(downPack, "down", ".pack")                                                 \
   X(downTransfer, "down", ".transfer")                                         \
   X(mergeBegin, "merge", ".begin")                                             \

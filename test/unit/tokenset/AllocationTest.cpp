@@ -18,6 +18,7 @@ RC_GTEST_PROP(Allocation, fillAllocatesNothing, ()) {
   auto routes = Routes::create(plan, masks, capacity, largest,
                                draw(0, plan.rankCount() - 1));
   RC_ASSERT(bool(routes));
+  drawWants(*routes);
   for (const Step &step : drawSteps(masks, capacity, largest)) {
     int64_t before = rshard::test::allocations();
     bool filled = bool(routes->fill(step));

@@ -80,6 +80,13 @@ inline std::vector<Step> drawSteps(const std::vector<Mask> &masks,
   return steps;
 }
 
+/// Asks for every table, in half of the cases.
+inline void drawWants(Routes &routes) {
+  if (draw(0, 1))
+    for (const std::string &name : RouteTables::names(routes.masks().size()))
+      routes.want(name);
+}
+
 /// The questions that routes answer, token by token from the definitions.
 struct BruteForce {
   const Plan &plan;

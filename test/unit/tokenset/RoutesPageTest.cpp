@@ -23,10 +23,10 @@ IndexList tableOfStep(int64_t ranks, int32_t rank, const Step &step,
     rule.ranks = ranks;
   auto routes = Routes::create(*makePlan(rule), {Mask::causal()}, kCapacity,
                                kCapacity, rank);
+  const IndexList *table = routes->want(name);
   if (step.position)
     EXPECT_TRUE(routes->fill({0, step.position, 1}));
   EXPECT_TRUE(routes->fill(step));
-  const IndexList *table = routes->tables().find(name);
   EXPECT_NE(table, nullptr) << "no table " << name;
   return table ? *table : IndexList();
 }

@@ -103,6 +103,7 @@ public:
     for (int32_t rank = 0; rank < plan.rankCount(); ++rank) {
       auto routes = Routes::create(plan, masks, capacity, largest, rank);
       RC_ASSERT(bool(routes));
+      drawWants(*routes);
       ranks.push_back(std::move(*routes));
     }
     caches.resize(masks.size() * ranks.size());
@@ -127,6 +128,7 @@ public:
       queries(c, truth);
       keys(c, truth);
       partials(c, truth);
+      reach(c, truth);
     }
   }
 
@@ -313,6 +315,57 @@ private:
     }
   }
 
+  /// The cached rows of each cell that the tables show each query are those
+  /// that it sees, and no others.
+  void reach(size_t c, const BruteForce &truth) {
+    for (const Routes &routes : ranks) {
+      const MaskTables &t = routes.tables().masks[c];
+      RC_ASSERT(t.hasReach || (t.reachBegin.empty() && t.reachFirst.empty() &&
+                               t.reachLast.empty()));
+      RC_ASSERT(t.hasClientReach ||
+                (t.clientReachFirst.empty() && t.clientReachLast.empty()));
+      if (t.hasClientReach) {
+        bool client = plan.ranks[0] == routes.rank();
+        RC_ASSERT(t.clientReachFirst.size() ==
+                  (client ? size_t(step.rows) : 0));
+        RC_ASSERT(t.clientReachLast.size() == t.clientReachFirst.size());
+        for (size_t i = 0; i < t.clientReachFirst.size(); ++i)
+          for (Position x = 0; x < truth.end(); ++x)
+            RC_ASSERT(
+                (t.clientReachFirst[i] <= x && x < t.clientReachLast[i]) ==
+                masks[c].visible(step.position + int64_t(i), x));
+      }
+      if (!t.hasReach)
+        continue;
+      const auto &cache = caches[c * ranks.size() + routes.rank()];
+      size_t cell = 0, at = 0;
+      for (int32_t j = 0, row = -1; j < plan.queryShards(); ++j) {
+        bool first = true;
+        for (int32_t k = 0; k < plan.keyShards(); ++k) {
+          if (truth.cellRank(j, k) != routes.rank())
+            continue;
+          row += first;
+          first = false;
+          const Labels &keys = cache.at(t.cellColumn.at(cell));
+          RC_ASSERT(size_t(t.reachBegin.at(cell++)) == at);
+          for (int32_t i = t.queryBegin[row]; i < t.queryBegin[row + 1];
+               ++i, ++at) {
+            int32_t begin = t.reachFirst.at(at), end = t.reachLast.at(at);
+            RC_ASSERT(0 <= begin && begin <= end &&
+                      end <= int32_t(keys.size()));
+            for (int32_t x = 0; x < int32_t(keys.size()); ++x)
+              RC_ASSERT((begin <= x && x < end) ==
+                        masks[c].visible(t.queryPosition[i], keys[x].position));
+          }
+        }
+      }
+      RC_ASSERT(t.reachBegin.size() == cell + 1);
+      RC_ASSERT(size_t(t.reachBegin.back()) == at);
+      RC_ASSERT(t.reachFirst.size() == at && t.reachLast.size() == at);
+      RC_ASSERT(int64_t(at) <= routes.bounds().reach);
+    }
+  }
+
   const Plan &plan;
   std::vector<Mask> masks;
   int64_t capacity;
@@ -364,6 +417,7 @@ RC_GTEST_PROP(Routes, fillKeepsEveryAddress, ()) {
   auto routes = Routes::create(plan, masks, capacity, largest,
                                draw(0, plan.rankCount() - 1));
   RC_ASSERT(bool(routes));
+  drawWants(*routes);
   std::vector<const int32_t *> before;
   auto names = RouteTables::names(masks.size());
   for (const std::string &name : names) {
@@ -386,9 +440,29 @@ TEST(Routes, names) {
   const RouteTables &tables = routes->tables();
   EXPECT_EQ(tables.find("up1.query_pack"), &tables.masks[1].upQueryPack);
   EXPECT_EQ(tables.find("enter.source"), &tables.enterSource);
-  for (const char *name : {"up2.query_pack", "up.query_pack", "up0", "up0.",
-                           "up0.begin", "", "leave", "enter.source "})
+  EXPECT_EQ(tables.find("client.reach1.last"),
+            &tables.masks[1].clientReachLast);
+  for (const char *name :
+       {"up2.query_pack", "up.query_pack", "up0", "up0.", "up0.begin", "",
+        "leave", "enter.source ", "client.reach.first", "client.reach2.first"})
     EXPECT_EQ(tables.find(name), nullptr) << name;
+}
+
+TEST(Routes, reachIsFilledForTheClassThatAsks) {
+  auto routes = Routes::create(*makePlan({}),
+                               {Mask::causal(), Mask::windowed(4)}, 64, 64, 5);
+  ASSERT_TRUE(bool(routes));
+  EXPECT_EQ(routes->want("reach2.first"), nullptr);
+  EXPECT_EQ(routes->want("up0.transfer"),
+            &routes->tables().masks[0].upTransfer);
+  const IndexList *last = routes->want("reach1.last");
+  ASSERT_EQ(last, &routes->tables().masks[1].reachLast);
+  ASSERT_TRUE(bool(routes->fill({0, 16, 1})));
+  // attn(0,0): queries and keys 0 2 7 9 14.
+  EXPECT_EQ(*last, (IndexList{1, 2, 3, 4, 5}));
+  EXPECT_EQ(routes->tables().masks[1].reachFirst, (IndexList{0, 0, 2, 2, 4}));
+  EXPECT_EQ(routes->tables().masks[0].reachLast, IndexList());
+  EXPECT_EQ(routes->tables().masks[1].clientReachLast, IndexList());
 }
 
 TEST(Routes, refusals) {

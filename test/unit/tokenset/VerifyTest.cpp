@@ -41,6 +41,8 @@ RC_GTEST_PROP(Verify, acceptsEveryStep, ()) {
   RC_ASSERT(bool(verifyOwnership(plan, capacity)));
   RC_ASSERT(bool(verifyCoverage(plan, capacity)));
   std::vector<Routes> ranks = allRanks(plan, masks, capacity);
+  for (Routes &routes : ranks)
+    drawWants(routes);
   for (const Step &step : drawSteps(masks, capacity, capacity)) {
     for (Routes &routes : ranks)
       RC_ASSERT(bool(routes.fill(step)));
@@ -115,6 +117,8 @@ RC_GTEST_PROP(Verify, catchesEveryBrokenEntry, ()) {
   std::vector<Mask> masks = drawMasks();
   int64_t capacity = draw(1, 30);
   std::vector<Routes> ranks = allRanks(plan, masks, capacity);
+  for (Routes &routes : ranks)
+    drawWants(routes);
   for (const Step &step : drawSteps(masks, capacity, capacity))
     for (Routes &routes : ranks)
       RC_ASSERT(bool(routes.fill(step)));

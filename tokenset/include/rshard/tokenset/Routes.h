@@ -61,6 +61,15 @@ struct MaskTables {
   // received], in order of the smallest k of the sending rank in that grid row
   // (C3).
   IndexList mergeBegin, mergeSource;
+  // Per cell in node order: for each of its grid row's queries, the cached rows
+  // [first, last) of its column that the query sees after the append. Only if
+  // Routes::want asked for one of them.
+  IndexList reachBegin, reachFirst, reachLast;
+  bool hasReach = false;
+  // For each row of the step on the client's rank: the same of the client's
+  // caches, which hold all positions. Only if asked for.
+  IndexList clientReachFirst, clientReachLast;
+  bool hasClientReach = false;
 };
 
 struct RouteTables {
@@ -100,6 +109,7 @@ struct RouteBounds {
   int64_t poolPartial = 0, sendPartial = 0;
   int64_t poolLeave = 0, sendLeave = 0;
   int64_t merge = 0; ///< entries of merge*.source
+  int64_t reach = 0; ///< entries of reach*.first
 };
 
 /// One step: rows at positions [position, position + rows).
@@ -129,6 +139,11 @@ public:
   /// routed so far, rows < 1 or beyond the largest step or the capacity, a
   /// position > 0 with a full mask (C5), wanted outside [0, rows].
   Expected<void> fill(const Step &step);
+
+  /// The table of that name, null if there is none. A step fills reach* and
+  /// client.reach* only if one of the mask class has been asked for here
+  /// before: not every target reads them.
+  const IndexList *want(std::string_view name);
 
   const RouteTables &tables() const;
   const RouteBounds &bounds() const;

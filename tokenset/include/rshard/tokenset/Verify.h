@@ -17,8 +17,9 @@ Expected<void> verifyCoverage(const Plan &plan, Position length);
 
 /// C2, for the current step of all ranks (routes[r] is rank r's): each cell has
 /// every query row that sees one of its keys, every visible key up to the end
-/// of the step is cached where the cell runs, every partial that is due is
-/// merged exactly once, in order of k (C3).
+/// of the step is cached where the cell runs, the reach tables that were asked
+/// for show each query exactly the keys that it sees, every partial that is due
+/// is merged exactly once, in order of k (C3).
 Expected<void> verifyCoverage(const std::vector<Routes> &routes);
 
 /// C6, for the current step of all ranks: every send has exactly one receive
