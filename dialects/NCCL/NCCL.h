@@ -10,6 +10,14 @@
 #include "mlir/IR/OpImplementation.h"
 #include "mlir/Interfaces/SideEffectInterfaces.h"
 
+namespace nccl {
+/// What passes between ranks.
+struct NetworkResource
+    : public mlir::SideEffects::Resource::Base<NetworkResource> {
+  llvm::StringRef getName() final { return "nccl.network"; }
+};
+} // namespace nccl
+
 #include "NCCL/NCCLDialect.h.inc"
 #define GET_TYPEDEF_CLASSES
 #include "NCCL/NCCLTypes.h.inc"

@@ -30,6 +30,9 @@ def NCCL_StreamType : NCCL_Type<"Stream", "stream"> {
   let description = [{ The order in which operations of one device run; `cudaStream_t`. }];
 }
 
+/// Other ranks: what is sent is seen by somebody, though no op of this program reads it.
+def NCCL_Network : Resource<"::nccl::NetworkResource">;
+
 class NCCL_Op<string mnemonic, list<Trait> traits = []> : Op<NCCL_Dialect, mnemonic, traits>;
 
 def NCCL_GroupOp : NCCL_Op<"group", [SingleBlock, NoTerminator]> {
@@ -54,7 +57,7 @@ def NCCL_GroupOp : NCCL_Op<"group", [SingleBlock, NoTerminator]> {
 
 def NCCL_Buffer : MemRefOf<[F64, F32, F16, BF16, I64, I32, I8]>;
 
-def NCCL_SendOp : NCCL_Op<"send"> {
+def NCCL_SendOp : NCCL_Op<"send", [MemoryEffects<[MemWrite<NCCL_Network>]>]> {
   let summary = "send a buffer to a rank";
   let description = [{
     The receiver posts one `nccl.recv` of the same number of elements and the same type (C6).
@@ -70,7 +73,7 @@ def NCCL_SendOp : NCCL_Op<"send"> {
   let hasVerifier = 1;
 }
 
-def NCCL_RecvOp : NCCL_Op<"recv"> {
+def NCCL_RecvOp : NCCL_Op<"recv", [MemoryEffects<[MemRead<NCCL_Network>, MemWrite<NCCL_Network>]>]> {
   let summary = "receive a buffer from a rank";
   let description = [{
     The sender posts one `nccl.send` of the same number of elements and the same type (C6).
