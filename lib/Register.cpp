@@ -22,6 +22,7 @@
 #include "mlir/Transforms/Passes.h"
 #include "rshard/Conversion/Passes.h"
 #include "rshard/Target/CPU/Passes.h"
+#include "rshard/Target/Host/Passes.h"
 #include "rshard/Transforms/Passes.h"
 
 using namespace mlir;
@@ -40,7 +41,8 @@ void rshard::registerDialects(DialectRegistry &registry) {
 
 void rshard::registerPasses() {
   registerRShardConversionPasses();
-  cpu::registerCPUPasses();
+  cpu::registerRShardCPUPasses();
+  registerHostPasses();
   registerRShardTransformsPasses();
   registerCanonicalizerPass();
   registerCSEPass();

@@ -18,7 +18,8 @@
 #include "mlir/Pass/PassManager.h"
 #include "rshard/Target/CPU/KernelLibrary.h"
 #include "rshard/Target/CPU/Passes.h"
-#include "rshard/Target/CPU/SharedObject.h"
+#include "rshard/Target/Host/Passes.h"
+#include "rshard/Target/Host/SharedObject.h"
 #include "rshard/runtime/Pool.h"
 #include "llvm/Support/MathExtras.h"
 #include <benchmark/benchmark.h>
@@ -30,6 +31,7 @@
 #include <vector>
 
 using namespace mlir;
+using namespace rshard;
 using namespace rshard::cpu;
 
 namespace {
@@ -75,7 +77,7 @@ public:
                         memref::MemRefDialect, scf::SCFDialect,
                         vector::VectorDialect>();
     Location loc = UnknownLoc::get(&context);
-    auto found = CpuTarget::get("native", [&] { return emitError(loc); });
+    auto found = HostCpu::get("native", [&] { return emitError(loc); });
     if (failed(found))
       fail("no code for this machine");
     target = *found;
@@ -83,7 +85,7 @@ public:
   }
 
   template <typename Build> std::string add(Build build) {
-    KernelLibrary kernels(*module, target.shape);
+    KernelLibrary kernels(*module, TargetShape(target));
     func::FuncOp kernel = build(kernels);
     kernel.setPublic();
     kernel->setAttr(LLVM::LLVMDialect::getEmitCWrapperAttrName(),
@@ -93,7 +95,8 @@ public:
 
   void load() {
     PassManager passes(&context);
-    buildLoweringPipeline(passes);
+    passes.addPass(createApproximateMath());
+    buildHostLoweringPipeline(passes);
     if (failed(passes.run(*module)))
       fail("lowering failed");
     auto bytes = emitSharedObject(*module, target);
@@ -115,11 +118,11 @@ public:
         arguments...);
   }
 
-  int64_t panel() const { return target.shape.panel; }
+  int64_t panel() const { return TargetShape(target).panel; }
 
 private:
   MLIRContext context;
-  CpuTarget target;
+  HostCpu target;
   OwningOpRef<ModuleOp> module;
   void *handle = nullptr;
 };

@@ -58,11 +58,13 @@ static FailureOr<runtime::ModelInfo> describeModel(ModuleOp module) {
   return info;
 }
 
-static FailureOr<runtime::WeightSpec>
-describeWeight(ModuleOp module, const cpu::WeightSlots &slots) {
-  auto weight = module.lookupSymbol<WeightOp>(slots.weight);
+/// A range of the frame's weight slots (weightSlotsAttrName).
+static FailureOr<runtime::WeightSpec> describeWeight(ModuleOp module,
+                                                     DictionaryAttr slots) {
+  auto symbol = slots.getAs<FlatSymbolRefAttr>("weight");
+  auto weight = module.lookupSymbol<WeightOp>(symbol);
   if (!weight)
-    return module.emitError("holds no rshard.weight @") << slots.weight;
+    return module.emitError("holds no rshard.weight ") << symbol;
   auto range = [](std::optional<ArrayRef<int64_t>> bounds)
       -> std::optional<std::pair<int64_t, int64_t>> {
     if (!bounds)
@@ -70,12 +72,12 @@ describeWeight(ModuleOp module, const cpu::WeightSlots &slots) {
     return std::pair((*bounds)[0], (*bounds)[1]);
   };
   runtime::WeightSpec spec;
-  spec.symbol = slots.weight;
+  spec.symbol = symbol.getValue().str();
   spec.tensor = weight.getTensor().str();
   spec.layers = range(weight.getLayers());
-  spec.slot = slots.first;
+  spec.slot = slots.getAs<IntegerAttr>("first").getInt();
   spec.transposed = weight.getTransposed();
-  spec.pack = slots.pack;
+  spec.pack = slots.getAs<StringAttr>("pack").str();
   // The stored shape: the whole tensor, as the file has it.
   ArrayRef<int64_t> type = cast<ShapedType>(weight.getType()).getShape();
   spec.shape.assign(type.begin(), type.end());
@@ -94,8 +96,28 @@ describeWeight(ModuleOp module, const cpu::WeightSlots &slots) {
   return spec;
 }
 
+static FailureOr<runtime::BufferSpec> describeBuffer(BufferOp buffer) {
+  auto type = cast<MemRefType>(buffer.getType());
+  runtime::BufferSpec spec;
+  spec.name = buffer.getSymName().str();
+  spec.width = type.getDimSize(1);
+  if (type.getElementType().isInteger(32))
+    spec.type = runtime::ElementType::I32;
+  else if (!type.getElementType().isF32())
+    return buffer.emitOpError("holds rows of ")
+           << type.getElementType() << " vs f32 or i32";
+  std::optional<runtime::RowClass> rows =
+      runtime::rowClassFromName(std::string_view(buffer.getRows()));
+  if (!rows)
+    return buffer.emitOpError("rows: '")
+           << buffer.getRows() << "' vs a capacity class of the runtime";
+  spec.rows = *rows;
+  return spec;
+}
+
 FailureOr<runtime::Manifest> rshard::buildManifest(ModuleOp scheduled,
-                                                   const cpu::HostObject &host,
+                                                   ModuleOp kernels,
+                                                   const HostCpu &cpu,
                                                    StringRef partitioned) {
   runtime::Manifest manifest;
   manifest.abi = RSHARD_ABI_VERSION;
@@ -105,28 +127,26 @@ FailureOr<runtime::Manifest> rshard::buildManifest(ModuleOp scheduled,
     return failure();
   manifest.model = std::move(*model);
   manifest.plan = tokenset::printPlan(*plan);
-  manifest.target = {"cpu", host.cpu, host.features};
+  manifest.target = {"cpu", cpu.name, cpu.features};
   manifest.hashes.model =
       scheduled->getAttrOfType<ModelAttr>(modelAttrName).getHash().str();
   manifest.hashes.ir =
       runtime::sha256(std::string_view(partitioned.data(), partitioned.size()));
 
-  for (const cpu::BufferSlot &slot : host.buffers) {
-    std::optional<runtime::RowClass> rows =
-        runtime::rowClassFromName(slot.rows);
-    if (!rows || (slot.type != "f32" && slot.type != "i32"))
-      return scheduled.emitError("buffer @")
-             << slot.name << " holds " << slot.type << " rows of class '"
-             << slot.rows
-             << "' vs f32 or i32 and a capacity class of the runtime";
-    manifest.buffers.push_back({slot.name,
-                                slot.type == "i32" ? runtime::ElementType::I32
-                                                   : runtime::ElementType::F32,
-                                slot.width, *rows});
+  for (BufferOp buffer : kernels.getOps<BufferOp>()) {
+    FailureOr<runtime::BufferSpec> spec = describeBuffer(buffer);
+    if (failed(spec))
+      return failure();
+    manifest.buffers.push_back(std::move(*spec));
   }
-  manifest.tables = host.tables;
-  for (const cpu::WeightSlots &slots : host.weights) {
-    FailureOr<runtime::WeightSpec> spec = describeWeight(scheduled, slots);
+  for (TableOp table : kernels.getOps<TableOp>())
+    manifest.tables.push_back(table.getSymName().str());
+  auto slots = kernels->getAttrOfType<ArrayAttr>(weightSlotsAttrName);
+  if (!slots)
+    return kernels.emitError("has no attribute '")
+           << weightSlotsAttrName << "' vs a module of the kernels phase";
+  for (auto range : slots.getAsRange<DictionaryAttr>()) {
+    FailureOr<runtime::WeightSpec> spec = describeWeight(kernels, range);
     if (failed(spec))
       return failure();
     manifest.weights.push_back(std::move(*spec));

@@ -4,17 +4,19 @@
 #define RSHARD_LIB_DRIVER_MANIFESTBUILDER_H
 
 #include "mlir/IR/BuiltinOps.h"
-#include "rshard/Target/CPU/CompileForCpu.h"
+#include "rshard/Target/Host/HostCpu.h"
 #include "rshard/runtime/Manifest.h"
 
 namespace rshard {
 
-/// What the runtime must know about a scheduled module whose code is `host`.
-/// `partitioned` is the text of the partitioned phase, whose hash identifies
-/// the program apart from the target (C10). Emits an error if the module is not
-/// of the scheduled phase.
+/// What the runtime must know about a program: `scheduled` shows the model,
+/// `kernels`, made of it by a target, what the frame holds for code that runs
+/// on `cpu`. `partitioned` is the text of the partitioned phase, whose hash
+/// identifies the program apart from the target (C10). Emits an error if a
+/// module is not of its phase.
 mlir::FailureOr<runtime::Manifest> buildManifest(mlir::ModuleOp scheduled,
-                                                 const cpu::HostObject &host,
+                                                 mlir::ModuleOp kernels,
+                                                 const HostCpu &cpu,
                                                  llvm::StringRef partitioned);
 
 } // namespace rshard

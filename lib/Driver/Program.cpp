@@ -2,6 +2,8 @@
 
 #include "rshard/Driver/Program.h"
 #include "ManifestBuilder.h"
+#include "rshard/Target/CPU/GenerateKernels.h"
+#include "rshard/Target/Host/HostCode.h"
 #include "rshard/runtime/Artifact.h"
 
 using namespace mlir;
@@ -25,11 +27,13 @@ FailureOr<Program> rshard::compileProgram(ModuleOp module, Phase from,
   if (failed(runPhases(module, Phase::Partitioned, phases)))
     return failure();
 
-  FailureOr<cpu::HostObject> host = cpu::compileForCpu(module, options.cpu);
-  if (failed(host))
+  auto cpu = HostCpu::get(options.cpu, [&] { return module.emitError(); });
+  if (failed(cpu))
     return failure();
-  FailureOr<runtime::Manifest> manifest =
-      buildManifest(module, *host, program.ir);
+  auto kernels = cpu::generateKernels(module, options.cpu);
+  if (failed(kernels))
+    return failure();
+  auto manifest = buildManifest(module, **kernels, *cpu, program.ir);
   if (failed(manifest))
     return failure();
   program.manifest = std::move(*manifest);
@@ -39,7 +43,11 @@ FailureOr<Program> rshard::compileProgram(ModuleOp module, Phase from,
   if (auto read = runtime::Manifest::fromJson(program.manifest.toJson()); !read)
     return module.emitError("no runtime would read the artifact: ")
            << read.error().message;
-  program.host = std::move(host->code);
+  auto host = compileHostCode(**kernels, *cpu,
+                              {.addressSanitizer = options.addressSanitizer});
+  if (failed(host))
+    return failure();
+  program.host = std::move(*host);
   return program;
 }
 

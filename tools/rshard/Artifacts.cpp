@@ -7,7 +7,7 @@
 #include "rshard/Driver/DiagnosticPrinter.h"
 #include "rshard/Driver/Program.h"
 #include "rshard/Register.h"
-#include "rshard/Target/CPU/TargetShape.h"
+#include "rshard/Target/Host/HostCpu.h"
 #include "rshard/runtime/ABI.h"
 #include "rshard/runtime/Artifact.h"
 #include "rshard/runtime/Weights.h"
@@ -94,7 +94,7 @@ ExitStatus Compilation::load() {
                   BadUsage);
   }
   options.phases.dumpDirectory = request.dumpPhases;
-  options.cpu.cpu = request.cpu;
+  options.cpu = request.cpu;
   return identify();
 }
 
@@ -103,8 +103,8 @@ tokenset::Expected<std::string> Compilation::getKey() {
   auto self = runtime::MappedFile::open("/proc/self/exe");
   if (!self)
     return self.error();
-  auto target = cpu::CpuTarget::get(request.cpu,
-                                    [&] { return model.module->emitError(); });
+  auto target =
+      HostCpu::get(request.cpu, [&] { return model.module->emitError(); });
   if (mlir::failed(target))
     return tokenset::Error{"--cpu " + request.cpu};
   std::string text = runtime::sha256(self->bytes()) + "\n" + getProducer() +

@@ -5,6 +5,42 @@
 
 include "mlir/Pass/PassBase.td"
 
+def ConvertFrameToLLVM : Pass<"convert-rshard-frame-to-llvm", "::mlir::ModuleOp"> {
+  let summary = "reads of the frame's buffers, tables and weights from the runtime's structures";
+  let description = [{
+    `!rshard.frame` becomes a pointer to the `rshard_frame` of the runtime's ABI;
+    reads of buffers, tables and weights become loads that build memref
+    descriptors, `rshard.exchange` a call of `rshard_exchange`, and
+    `rshard.layer_kind` a look-up in a constant table. The driver `@step` becomes
+    the exported `@rshard_step`; all other functions are private. Declarations of
+    the rshard dialect are erased.
+
+    ```mlir
+    // exchange.mlir
+    func.func @step(%frame: !rshard.frame) {
+      %c2 = arith.constant 2 : index
+      rshard.exchange %frame, 0 layer %c2
+      return
+    }
+    ```
+
+    becomes
+
+    ```mlir
+    // rshard-opt exchange.mlir --convert-rshard-frame-to-llvm
+    func.func @rshard_step(%frame: !llvm.ptr) {
+      %c2 = arith.constant 2 : index
+      %exchange = arith.constant 0 : i32
+      %layer = arith.index_cast %c2 : index to i32
+      call @rshard_exchange(%frame, %exchange, %layer) : (!llvm.ptr, i32, i32) -> ()
+      return
+    }
+    ```
+  }];
+  let dependentDialects = ["::mlir::LLVM::LLVMDialect", "::mlir::arith::ArithDialect",
+                           "::mlir::func::FuncDialect"];
+}
+
 def ConvertNCCLToLLVM : Pass<"convert-nccl-to-llvm", "::mlir::ModuleOp"> {
   let summary = "messages become calls of NCCL's C functions";
   let description = [{

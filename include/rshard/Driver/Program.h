@@ -4,7 +4,6 @@
 #define RSHARD_DRIVER_PROGRAM_H
 
 #include "rshard/Driver/Phases.h"
-#include "rshard/Target/CPU/CompileForCpu.h"
 #include "rshard/runtime/Manifest.h"
 
 namespace rshard {
@@ -12,7 +11,10 @@ namespace rshard {
 struct ProgramOptions {
   /// `to` is not read: a program needs every phase.
   PhaseOptions phases;
-  cpu::CpuOptions cpu;
+  /// The CPU that runs the program: a name that LLVM knows, or "native".
+  std::string cpu = "native";
+  /// Instrument the code with LLVM's address sanitizer.
+  bool addressSanitizer = false;
   /// SHA-256 of the weights' bytes, empty if they do not matter (C10).
   std::string content;
 };

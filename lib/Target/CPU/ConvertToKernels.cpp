@@ -32,12 +32,13 @@ private:
 
 void ConvertToKernels::runOnOperation() {
   ModuleOp module = getOperation();
-  auto target = cpu::CpuTarget::get(cpu, [&] { return module.emitError(); });
-  if (failed(target))
+  auto host = HostCpu::get(cpu, [&] { return module.emitError(); });
+  if (failed(host))
     return signalPassFailure();
-  cpu::KernelLibrary kernels(module, target->shape);
+  cpu::TargetShape shape(*host);
+  cpu::KernelLibrary kernels(module, shape);
   WeightSlots weights(module);
-  cpu::SegmentKernels emitter(weights, kernels, target->shape);
+  cpu::SegmentKernels emitter(weights, kernels, shape);
   int64_t functions = llvm::range_size(module.getOps<func::FuncOp>());
   auto counts =
       convertSegments(module, emitter, Float32Type::get(&getContext()));

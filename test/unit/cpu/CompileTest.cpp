@@ -9,13 +9,15 @@
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Parser/Parser.h"
-#include "rshard/Target/CPU/CompileForCpu.h"
+#include "rshard/Target/CPU/GenerateKernels.h"
+#include "rshard/Target/Host/HostCode.h"
 #include "rshard/runtime/ABI.h"
 #include <cmath>
 #include <dlfcn.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
+using namespace rshard;
 using namespace rshard::cpu;
 using namespace rshard::cpu::test;
 
@@ -81,14 +83,29 @@ protected:
     });
   }
 
-  mlir::FailureOr<HostObject> compile(const std::string &text,
-                                      const CpuOptions &options = {}) {
+  using Module = mlir::OwningOpRef<mlir::ModuleOp>;
+  using Code = llvm::SmallVector<char, 0>;
+
+  mlir::FailureOr<Module> generate(const std::string &text,
+                                   const std::string &cpu = "native") {
     auto module = mlir::parseSourceString<mlir::ModuleOp>(text, &context);
     if (!module) {
       ADD_FAILURE() << messages;
       return mlir::failure();
     }
-    return compileForCpu(*module, options);
+    return generateKernels(*module, cpu);
+  }
+
+  mlir::FailureOr<Code> compile(const std::string &text,
+                                const std::string &cpu = "native",
+                                const SharedObjectOptions &options = {}) {
+    mlir::FailureOr<Module> kernels = generate(text, cpu);
+    if (failed(kernels))
+      return mlir::failure();
+    auto host = HostCpu::get(cpu, [&] { return (*kernels)->emitError(); });
+    if (failed(host))
+      return mlir::failure();
+    return compileHostCode(**kernels, *host, options);
   }
 
   mlir::MLIRContext context;
@@ -96,25 +113,38 @@ protected:
 };
 
 TEST_F(Compile, RunsTheDriver) {
-  auto object = compile(program);
-  ASSERT_TRUE(succeeded(object)) << messages;
-  ASSERT_EQ(object->buffers.size(), 3u);
-  EXPECT_EQ(object->buffers[1].name, "x");
-  EXPECT_EQ(object->buffers[1].width, 72);
-  EXPECT_EQ(object->buffers[2].name, "workspace");
-  EXPECT_EQ(object->buffers[2].rows, "workspace");
-  EXPECT_EQ(object->tables, std::vector<std::string>{"count"});
-  ASSERT_EQ(object->weights.size(), 3u);
-  EXPECT_EQ(object->weights[0].weight, "w");
-  EXPECT_EQ(object->weights[0].first, 0);
-  EXPECT_EQ(object->weights[0].count, 2);
-  EXPECT_EQ(object->weights[1].pack, "vector");
-  EXPECT_EQ(object->weights[1].first, 2);
-  EXPECT_EQ(object->weights[2].first, 3);
+  auto kernels = generate(program);
+  ASSERT_TRUE(succeeded(kernels)) << messages;
+  // What the frame holds, in its order.
+  std::vector<std::string> buffers, slots;
+  int64_t workspaceWidth = 0;
+  for (auto buffer : (*kernels)->getOps<rshard::BufferOp>()) {
+    buffers.push_back((buffer.getSymName() + " " + buffer.getRows()).str());
+    workspaceWidth =
+        llvm::cast<mlir::MemRefType>(buffer.getType()).getDimSize(1);
+  }
+  EXPECT_EQ(buffers, (std::vector<std::string>{"spare comp", "x comp",
+                                               "workspace workspace"}));
+  std::string pack;
+  for (auto range :
+       (*kernels)
+           ->getOperation()
+           ->getAttrOfType<mlir::ArrayAttr>(rshard::weightSlotsAttrName)
+           .getAsRange<mlir::DictionaryAttr>()) {
+    auto name = range.getAs<mlir::FlatSymbolRefAttr>("weight").getValue();
+    auto first = range.getAs<mlir::IntegerAttr>("first").getInt();
+    auto count = range.getAs<mlir::IntegerAttr>("count").getInt();
+    slots.push_back(
+        (name + " " + llvm::Twine(first) + " " + llvm::Twine(count)).str());
+    if (name == "w")
+      pack = range.getAs<mlir::StringAttr>("pack").str();
+  }
+  EXPECT_EQ(slots, (std::vector<std::string>{"w 0 2", "scale 2 1", "v 3 1"}));
+  auto code = compile(program);
+  ASSERT_TRUE(succeeded(code)) << messages;
 
   int64_t panel = 0;
-  ASSERT_EQ(sscanf(object->weights[0].pack.c_str(), "panel:%ld:f32", &panel),
-            1);
+  ASSERT_EQ(sscanf(pack.c_str(), "panel:%ld:f32", &panel), 1) << pack;
   Random random(41);
   int64_t panels = (72 + panel - 1) / panel;
   auto packed = [&](const Matrix<float> &w) {
@@ -135,8 +165,8 @@ TEST_F(Compile, RunsTheDriver) {
   const void *weights[] = {p3.data(), p4.data(), scale.data(), narrow.data()};
 
   int file = memfd_create("step", 0);
-  ASSERT_EQ(write(file, object->code.data(), object->code.size()),
-            static_cast<ssize_t>(object->code.size()));
+  ASSERT_EQ(write(file, code->data(), code->size()),
+            static_cast<ssize_t>(code->size()));
   void *handle = dlopen(("/proc/self/fd/" + std::to_string(file)).c_str(),
                         RTLD_NOW | RTLD_LOCAL);
   ASSERT_NE(handle, nullptr) << dlerror();
@@ -148,7 +178,7 @@ TEST_F(Compile, RunsTheDriver) {
 
   for (int32_t rows : {0, 1, 7, 50}) {
     Matrix<float> x = random.matrix(rows + 2, 72), before = x;
-    Matrix<float> workspace(rows + 3, object->buffers[2].width, NAN);
+    Matrix<float> workspace(rows + 3, workspaceWidth, NAN);
     rshard_buffer buffers[] = {
         {nullptr, 0}, {x.data(), rows + 2}, {workspace.data(), rows + 3}};
     rshard_table tables[] = {{&rows, 1}};
@@ -191,23 +221,29 @@ TEST_F(Compile, RunsTheDriver) {
 
 TEST_F(Compile, SameBytes) {
   for (const char *cpu : {"native", "x86-64-v3"}) {
-    auto first = compile(program, {cpu, false});
-    auto second = compile(program, {cpu, false});
+    auto first = compile(program, cpu), second = compile(program, cpu);
     ASSERT_TRUE(succeeded(first) && succeeded(second)) << messages;
-    EXPECT_EQ(first->code, second->code);
-    EXPECT_EQ(first->features, second->features);
-    EXPECT_TRUE(llvm::is_contained(first->features, "fma"));
+    EXPECT_EQ(*first, *second);
   }
 }
 
+TEST_F(Compile, NamesTheFeaturesOfACpu) {
+  auto cpu = HostCpu::get("x86-64-v3", [&] {
+    return mlir::emitError(mlir::UnknownLoc::get(&context));
+  });
+  ASSERT_TRUE(succeeded(cpu)) << messages;
+  EXPECT_TRUE(llvm::is_contained(cpu->features, "fma"));
+  EXPECT_EQ(cpu->vectorBits, 256);
+}
+
 TEST_F(Compile, RefusesForeignImports) {
-  auto object = compile(R"mlir(
+  auto code = compile(R"mlir(
     func.func private @getenv()
     func.func @step(%frame: !rshard.frame) {
       call @getenv() : () -> ()
       return
     })mlir");
-  EXPECT_TRUE(failed(object));
+  EXPECT_TRUE(failed(code));
   EXPECT_NE(messages.find("the code imports 'getenv', which is not part of the "
                           "runtime's ABI"),
             std::string::npos)
@@ -216,11 +252,10 @@ TEST_F(Compile, RefusesForeignImports) {
 
 TEST_F(Compile, InstrumentsForTheAddressSanitizer) {
   auto plain = compile(program);
-  auto checked = compile(program, {"native", true});
+  auto checked = compile(program, "native", {true});
   ASSERT_TRUE(succeeded(plain) && succeeded(checked)) << messages;
-  auto names = [](const HostObject &object) {
-    return llvm::StringRef(object.code.data(), object.code.size())
-        .contains("__asan_report");
+  auto names = [](const Code &code) {
+    return llvm::StringRef(code.data(), code.size()).contains("__asan_report");
   };
   EXPECT_FALSE(names(*plain));
   EXPECT_TRUE(names(*checked));

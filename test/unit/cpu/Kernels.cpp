@@ -11,6 +11,7 @@
 #include "mlir/IR/Verifier.h"
 #include "mlir/Pass/PassManager.h"
 #include "rshard/Target/CPU/Passes.h"
+#include "rshard/Target/Host/Passes.h"
 #include <algorithm>
 #include <atomic>
 #include <cmath>
@@ -46,14 +47,14 @@ Kernels::Kernels(const std::string &cpu) {
                       mlir::math::MathDialect, mlir::memref::MemRefDialect,
                       mlir::scf::SCFDialect, mlir::vector::VectorDialect>();
   mlir::Location loc = mlir::UnknownLoc::get(&context);
-  auto found = CpuTarget::get(cpu, [&] { return mlir::emitError(loc); });
-  if (failed(found)) {
+  auto host = HostCpu::get(cpu, [&] { return mlir::emitError(loc); });
+  if (failed(host)) {
     ADD_FAILURE() << "no target " << cpu;
     return;
   }
-  target = *found;
+  target = *host;
   module = mlir::ModuleOp::create(loc);
-  kernels = std::make_unique<KernelLibrary>(*module, target.shape);
+  kernels = std::make_unique<KernelLibrary>(*module, TargetShape(target));
 }
 
 Kernels::~Kernels() {
@@ -72,7 +73,8 @@ void Kernels::load() {
   options.addressSanitizer = sanitized;
   ASSERT_TRUE(succeeded(mlir::verify(*module)));
   mlir::PassManager passes(&context);
-  buildLoweringPipeline(passes);
+  passes.addPass(createApproximateMath());
+  buildHostLoweringPipeline(passes);
   ASSERT_TRUE(succeeded(passes.run(*module)));
   auto bytes = emitSharedObject(*module, target, options);
   ASSERT_TRUE(succeeded(bytes));

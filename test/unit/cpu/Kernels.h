@@ -8,7 +8,7 @@
 #include "mlir/IR/MLIRContext.h"
 #include "mlir/IR/OwningOpRef.h"
 #include "rshard/Target/CPU/KernelLibrary.h"
-#include "rshard/Target/CPU/SharedObject.h"
+#include "rshard/Target/Host/SharedObject.h"
 #include <bit>
 #include <cstdint>
 #include <cstring>
@@ -145,7 +145,7 @@ public:
   ~Kernels();
 
   KernelLibrary &library() { return *kernels; }
-  const TargetShape &shape() const { return target.shape; }
+  TargetShape shape() const { return TargetShape(target); }
   /// Makes `kernel` callable under its own name.
   void add(mlir::func::FuncOp kernel);
   /// Lowers, emits and loads all kernels.
@@ -172,7 +172,7 @@ private:
   void *find(const std::string &name);
 
   mlir::MLIRContext context;
-  CpuTarget target;
+  HostCpu target;
   mlir::OwningOpRef<mlir::ModuleOp> module;
   std::unique_ptr<KernelLibrary> kernels;
   void *handle = nullptr;

@@ -1,31 +1,28 @@
-//===- TargetShape.h - what the kernels know about a CPU --------*- C++ -*-===//
+//===- TargetShape.h - tile sizes of the CPU kernels ------------*- C++ -*-===//
 //
-// A CPU is named by the user ("native", "x86-64-v3", ...). The compiler reduces
-// it to a list of features that the code may use and to the tile sizes that
-// suit them. Both go into the artifact, so they are a function of the name
-// alone and never of the number of threads or cores.
+// Tile sizes go into the artifact, so they are a function of the CPU's features
+// alone and never of the number of threads or cores (C9).
 //
 //===----------------------------------------------------------------------===//
 
 #ifndef RSHARD_TARGET_CPU_TARGETSHAPE_H
 #define RSHARD_TARGET_CPU_TARGETSHAPE_H
 
-#include "mlir/Support/LLVM.h"
-#include "llvm/ADT/STLFunctionalExtras.h"
-#include <cstdint>
-#include <string>
-#include <vector>
-
-namespace mlir {
-class InFlightDiagnostic;
-}
+#include "rshard/Target/Host/HostCpu.h"
 
 namespace rshard::cpu {
 
 /// Tile sizes of the generated kernels, in elements.
 struct TargetShape {
+  /// The tiles of plain AVX-512 code, or those that suit fewer registers.
+  explicit TargetShape(const HostCpu &cpu) : lanes(cpu.vectorBits / 32) {
+    // 16 registers of 8 lanes: 6 rows of 2 registers, 2 for the weights.
+    if (lanes == 8)
+      panel = 16;
+  }
+
   /// f32 lanes of one register.
-  int64_t lanes = 16;
+  int64_t lanes;
   /// Columns of one packed weight panel: linear weights are stored as
   /// [ceil(N / panel)][K][panel].
   int64_t panel = 64;
@@ -37,26 +34,6 @@ struct TargetShape {
   int64_t rowBlock = 48;
   /// Keys that attention handles at a time.
   int64_t keys = 64;
-};
-
-/// A CPU as the code generator sees it.
-struct CpuTarget {
-  /// The name to tune for, "native" already resolved.
-  std::string name;
-  /// Every feature beyond plain x86-64 that the code may use, sorted. The
-  /// runtime refuses a machine that lacks one.
-  std::vector<std::string> features;
-  TargetShape shape;
-
-  /// The features in LLVM's form: "+avx2,+fma,...".
-  std::string featureString() const;
-
-  /// Looks up `name`. Reports through `emitError` and fails if LLVM does not
-  /// know it, or if it lacks AVX2 or FMA, without which the kernels' explicit
-  /// fused multiply-adds would be calls of a library.
-  static mlir::FailureOr<CpuTarget>
-  get(llvm::StringRef name,
-      llvm::function_ref<mlir::InFlightDiagnostic()> emitError);
 };
 
 } // namespace rshard::cpu

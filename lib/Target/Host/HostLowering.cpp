@@ -1,4 +1,4 @@
-//===- Pipeline.cpp - from kernels to the LLVM dialect --------------------===//
+//===- HostLowering.cpp - from host code to the LLVM dialect --------------===//
 
 #include "mlir/Conversion/Passes.h"
 #include "mlir/Dialect/Arith/Transforms/Passes.h"
@@ -6,18 +6,18 @@
 #include "mlir/Pass/PassManager.h"
 #include "mlir/Pass/PassRegistry.h"
 #include "mlir/Transforms/Passes.h"
-#include "rshard/Target/CPU/Passes.h"
+#include "rshard/Target/Host/Passes.h"
 
 using namespace mlir;
 
-namespace rshard::cpu {
+namespace rshard {
 
 namespace {
 #define GEN_PASS_REGISTRATION
-#include "rshard/Target/CPU/Passes.h.inc"
+#include "rshard/Target/Host/Passes.h.inc"
 } // namespace
 
-void buildLoweringPipeline(OpPassManager &passes) {
+void buildHostLoweringPipeline(OpPassManager &passes) {
   auto clean = [&] {
     passes.addPass(createCanonicalizerPass());
     passes.addPass(createCSEPass());
@@ -25,7 +25,6 @@ void buildLoweringPipeline(OpPassManager &passes) {
   clean();
   passes.addPass(createOutlineParallel());
   clean();
-  passes.addPass(createApproximateMath());
   passes.addPass(memref::createExpandStridedMetadataPass());
   passes.addPass(createLowerAffinePass());
   passes.addPass(arith::createArithExpandOpsPass());
@@ -43,12 +42,11 @@ void buildLoweringPipeline(OpPassManager &passes) {
   clean();
 }
 
-void registerCPUPasses() {
-  registerRShardCPUPasses();
-  PassPipelineRegistration<>(
-      "rshard-cpu-lower",
-      "Lower CPU kernels and their callers to the LLVM dialect",
-      buildLoweringPipeline);
+void registerHostPasses() {
+  registerRShardHostPasses();
+  PassPipelineRegistration<>("rshard-host-lower",
+                             "Lower host code to the LLVM dialect",
+                             buildHostLoweringPipeline);
 }
 
-} // namespace rshard::cpu
+} // namespace rshard

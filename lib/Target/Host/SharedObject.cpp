@@ -1,6 +1,6 @@
 //===- SharedObject.cpp - from LLVM dialect to an ELF shared object -------===//
 
-#include "rshard/Target/CPU/SharedObject.h"
+#include "rshard/Target/Host/SharedObject.h"
 #include "lld/Common/Driver.h"
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "mlir/Target/LLVMIR/Dialect/Builtin/BuiltinToLLVMIRTranslation.h"
@@ -23,7 +23,7 @@ LLD_HAS_DRIVER(elf)
 
 using namespace mlir;
 
-namespace rshard::cpu {
+namespace rshard {
 
 namespace {
 
@@ -36,9 +36,9 @@ constexpr llvm::StringLiteral allowedImports[] = {
 
 class Emitter {
 public:
-  Emitter(ModuleOp module, const CpuTarget &target,
+  Emitter(ModuleOp module, const HostCpu &cpu,
           const SharedObjectOptions &options)
-      : module(module), target(target), options(options) {}
+      : module(module), cpu(cpu), options(options) {}
 
   FailureOr<SmallVector<char, 0>> run() {
     SmallVector<char, 0> object, shared;
@@ -51,7 +51,7 @@ public:
 
 private:
   InFlightDiagnostic error() {
-    return module.emitError("cannot emit cpu code: ");
+    return module.emitError("cannot emit host code: ");
   }
 
   LogicalResult createMachine() {
@@ -68,7 +68,7 @@ private:
     llvm::TargetOptions flags;
     flags.AllowFPOpFusion = llvm::FPOpFusion::Strict;
     machine.reset(backend->createTargetMachine(
-        triple, "x86-64", target.featureString(), flags, llvm::Reloc::PIC_,
+        triple, "x86-64", cpu.featureString(), flags, llvm::Reloc::PIC_,
         std::nullopt, llvm::CodeGenOptLevel::Aggressive));
     if (!machine)
       return error() << "no code generator for " << triple.str();
@@ -93,13 +93,13 @@ private:
       return error() << "translation to LLVM IR failed";
     code->setTargetTriple(machine->getTargetTriple());
     code->setDataLayout(machine->createDataLayout());
-    std::string width = std::to_string(32 * target.shape.lanes);
+    std::string width = std::to_string(cpu.vectorBits);
     for (llvm::Function &function : *code) {
       if (function.isDeclaration())
         continue;
       function.addFnAttr("target-cpu", "x86-64");
-      function.addFnAttr("tune-cpu", target.name);
-      function.addFnAttr("target-features", target.featureString());
+      function.addFnAttr("tune-cpu", cpu.name);
+      function.addFnAttr("target-features", cpu.featureString());
       function.addFnAttr("prefer-vector-width", width);
       // Row copies stay inline vector moves.
       function.addFnAttr("no-builtins");
@@ -218,7 +218,7 @@ private:
   }
 
   ModuleOp module;
-  const CpuTarget &target;
+  const HostCpu &cpu;
   const SharedObjectOptions &options;
   llvm::LLVMContext context;
   std::unique_ptr<llvm::TargetMachine> machine;
@@ -228,9 +228,9 @@ private:
 } // namespace
 
 FailureOr<SmallVector<char, 0>>
-emitSharedObject(ModuleOp module, const CpuTarget &target,
+emitSharedObject(ModuleOp module, const HostCpu &cpu,
                  const SharedObjectOptions &options) {
-  return Emitter(module, target, options).run();
+  return Emitter(module, cpu, options).run();
 }
 
-} // namespace rshard::cpu
+} // namespace rshard

@@ -9,13 +9,13 @@
 #include "mlir/IR/BuiltinOps.h"
 #include "mlir/IR/IRMapping.h"
 #include "mlir/Transforms/RegionUtils.h"
-#include "rshard/Target/CPU/Passes.h"
+#include "rshard/Target/Host/Passes.h"
 #include "llvm/ADT/Twine.h"
 
-namespace rshard::cpu {
+namespace rshard {
 #define GEN_PASS_DEF_OUTLINEPARALLEL
-#include "rshard/Target/CPU/Passes.h.inc"
-} // namespace rshard::cpu
+#include "rshard/Target/Host/Passes.h.inc"
+} // namespace rshard
 
 using namespace mlir;
 
@@ -177,7 +177,7 @@ private:
 };
 
 class OutlineParallel
-    : public rshard::cpu::impl::OutlineParallelBase<OutlineParallel> {
+    : public rshard::impl::OutlineParallelBase<OutlineParallel> {
   void runOnOperation() override {
     ModuleOp module = getOperation();
     SmallVector<scf::ParallelOp> loops;

@@ -1,5 +1,5 @@
 // RUN: rshard-opt %s --convert-rshard-frame-to-llvm | FileCheck %s
-// RUN: rshard-opt %s --convert-rshard-frame-to-llvm --convert-nccl-to-llvm --rshard-cpu-lower | FileCheck %s --check-prefix=LLVM
+// RUN: rshard-opt %s --convert-rshard-frame-to-llvm --convert-nccl-to-llvm --rshard-host-lower | FileCheck %s --check-prefix=LLVM
 
 // Declarations and facts are gone, the driver is the entry.
 // CHECK-NOT: rshard.

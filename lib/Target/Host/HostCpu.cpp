@@ -1,6 +1,6 @@
-//===- TargetShape.cpp - features and tile sizes of a CPU -----------------===//
+//===- HostCpu.cpp - the CPU that runs a rank's driver --------------------===//
 
-#include "rshard/Target/CPU/TargetShape.h"
+#include "rshard/Target/Host/HostCpu.h"
 #include "mlir/IR/Diagnostics.h"
 #include "llvm/ADT/STLExtras.h"
 #include "llvm/ADT/StringMap.h"
@@ -14,7 +14,7 @@
 
 using namespace mlir;
 
-namespace rshard::cpu {
+namespace rshard {
 
 namespace {
 /// The features that the code generator may use, by x86-64 level. Newer ones
@@ -27,15 +27,15 @@ constexpr llvm::StringLiteral level4[] = {"avx512bw", "avx512cd", "avx512dq",
                                           "avx512f", "avx512vl"};
 } // namespace
 
-std::string CpuTarget::featureString() const {
+std::string HostCpu::featureString() const {
   std::string text;
   for (const std::string &feature : features)
     text += (text.empty() ? "+" : ",+") + feature;
   return text;
 }
 
-FailureOr<CpuTarget>
-CpuTarget::get(StringRef name, function_ref<InFlightDiagnostic()> emitError) {
+FailureOr<HostCpu> HostCpu::get(StringRef name,
+                                function_ref<InFlightDiagnostic()> emitError) {
   llvm::InitializeNativeTarget();
   llvm::Triple triple(llvm::sys::getDefaultTargetTriple());
   std::string reason;
@@ -46,7 +46,7 @@ CpuTarget::get(StringRef name, function_ref<InFlightDiagnostic()> emitError) {
                        << triple.str() << "'";
 
   bool native = name == "native";
-  CpuTarget result;
+  HostCpu result;
   result.name = native ? llvm::sys::getHostCPUName().str() : name.str();
   std::unique_ptr<llvm::MCSubtargetInfo> known(
       target->createMCSubtargetInfo(triple, "x86-64", ""));
@@ -71,16 +71,13 @@ CpuTarget::get(StringRef name, function_ref<InFlightDiagnostic()> emitError) {
   for (llvm::StringRef feature : level3)
     if (has(feature))
       result.features.push_back(feature.str());
-  if (llvm::all_of(level4, has)) {
+  if (llvm::all_of(level4, has))
     for (llvm::StringRef feature : level4)
       result.features.push_back(feature.str());
-  } else {
-    // 16 registers of 8 lanes: 6 rows of 2 registers, 2 for the weights.
-    result.shape.lanes = 8;
-    result.shape.panel = 16;
-  }
+  else
+    result.vectorBits = 256;
   llvm::sort(result.features);
   return result;
 }
 
-} // namespace rshard::cpu
+} // namespace rshard

@@ -1,4 +1,4 @@
-// RUN: rshard-opt %s --split-input-file --verify-diagnostics --rshard-cpu-outline-parallel | FileCheck %s
+// RUN: rshard-opt %s --split-input-file --verify-diagnostics --rshard-outline-parallel | FileCheck %s
 
 // CHECK: func.func private @rshard_parallel_for(!llvm.ptr, !llvm.ptr, i64)
 

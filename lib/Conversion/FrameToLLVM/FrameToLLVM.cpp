@@ -1,4 +1,4 @@
-//===- ConvertFrame.cpp - the frame as the runtime's structures -----------===//
+//===- FrameToLLVM.cpp - the frame as the runtime's structures -----------===//
 //
 // The structures are those of the runtime's ABI.h.
 //
@@ -10,13 +10,13 @@
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
-#include "rshard/Target/CPU/Passes.h"
+#include "rshard/Conversion/Passes.h"
 #include "llvm/ADT/TypeSwitch.h"
 
-namespace rshard::cpu {
-#define GEN_PASS_DEF_CONVERTFRAME
-#include "rshard/Target/CPU/Passes.h.inc"
-} // namespace rshard::cpu
+namespace rshard {
+#define GEN_PASS_DEF_CONVERTFRAMETOLLVM
+#include "rshard/Conversion/Passes.h.inc"
+} // namespace rshard
 
 using namespace mlir;
 using namespace rshard;
@@ -242,7 +242,8 @@ void FrameConverter::callExchange(OpBuilder &ops, ExchangeOp op) {
                        ValueRange{op.getFrame(), number, layer});
 }
 
-class ConvertFrame : public cpu::impl::ConvertFrameBase<ConvertFrame> {
+class ConvertFrameToLLVM
+    : public rshard::impl::ConvertFrameToLLVMBase<ConvertFrameToLLVM> {
   void runOnOperation() override {
     if (failed(FrameConverter(getOperation()).run()))
       signalPassFailure();
