@@ -1,10 +1,6 @@
 #include "RankArena.h"
 
 #include <algorithm>
-#include <cerrno>
-#include <cstring>
-#include <sys/mman.h>
-#include <utility>
 
 namespace rshard::runtime {
 using tokenset::IndexList;
@@ -122,13 +118,13 @@ Expected<RankArena> RankArena::create(const Manifest &manifest,
                                       const RowCounts &largest) {
   RankArena out;
   out.list.resize(manifest.buffers.size());
-  std::vector<uint64_t> offsets(manifest.buffers.size());
+  out.offsets.resize(manifest.buffers.size());
   for (int phase = 0; phase != 3; ++phase) {
     for (size_t i = 0; i != manifest.buffers.size(); ++i) {
       const BufferSpec &buffer = manifest.buffers[i];
       if (lifetime(buffer.rows) != phase)
         continue;
-      offsets[i] = out.size;
+      out.offsets[i] = out.size;
       if (__builtin_add_overflow(out.size, bytesOf(buffer, largest),
                                  &out.size) ||
           out.size > uint64_t(1) << 46)
@@ -142,19 +138,18 @@ Expected<RankArena> RankArena::create(const Manifest &manifest,
   }
   // Never empty, so that every buffer has an address.
   out.size = std::max(out.size, alignment);
-  void *memory = ::mmap(nullptr, out.size, PROT_READ | PROT_WRITE,
-                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  if (memory == MAP_FAILED) {
-    Error error{"no memory for an arena of " + std::to_string(out.size) +
-                " bytes: " + std::strerror(errno)};
-    out.size = 0;
-    return error;
-  }
-  out.memory = static_cast<std::byte *>(memory);
-  for (size_t i = 0; i != offsets.size(); ++i)
-    out.list[i].data = out.memory + std::min(offsets[i], out.size - alignment);
   out.setRows(manifest, largest);
   return out;
+}
+
+Expected<void> RankArena::allocate(Device &device) {
+  Expected<DeviceMemory> allocated = device.allocate(size);
+  if (!allocated)
+    return allocated.error();
+  memory = std::move(*allocated);
+  for (size_t i = 0; i != offsets.size(); ++i)
+    list[i].data = memory.data() + std::min(offsets[i], size - alignment);
+  return {};
 }
 
 void RankArena::setRows(const Manifest &manifest, const RowCounts &rows) {
@@ -162,26 +157,9 @@ void RankArena::setRows(const Manifest &manifest, const RowCounts &rows) {
     list[i].rows = rows[static_cast<size_t>(manifest.buffers[i].rows)];
 }
 
-void RankArena::poison(bool all) {
-  // Every byte 0xff: NaN as f32, -1 as an index.
+void RankArena::poison(Device &device, bool all) {
   uint64_t begin = all ? ropeEnd : cacheEnd;
-  std::memset(memory + begin, 0xff, size - begin);
-}
-
-RankArena::RankArena(RankArena &&other) noexcept { *this = std::move(other); }
-
-RankArena &RankArena::operator=(RankArena &&other) noexcept {
-  std::swap(memory, other.memory);
-  std::swap(size, other.size);
-  std::swap(ropeEnd, other.ropeEnd);
-  std::swap(cacheEnd, other.cacheEnd);
-  std::swap(list, other.list);
-  return *this;
-}
-
-RankArena::~RankArena() {
-  if (memory)
-    ::munmap(memory, size);
+  device.poison(memory.data() + begin, size - begin);
 }
 
 } // namespace rshard::runtime

@@ -3,8 +3,7 @@
 #ifndef RSHARD_RUNTIME_SRC_RANKARENA_H
 #define RSHARD_RUNTIME_SRC_RANKARENA_H
 
-#include "rshard/runtime/ABI.h"
-#include "rshard/runtime/Manifest.h"
+#include "Device.h"
 #include "rshard/tokenset/Routes.h"
 
 #include <array>
@@ -31,28 +30,28 @@ RowCounts largestRows(const Manifest &manifest, const tokenset::Routes &routes,
 RowCounts stepRows(const tokenset::Routes &routes, int64_t wanted,
                    const RowCounts &largest);
 
-/// One mapping with every buffer of a rank at a fixed, 64-byte aligned offset.
+/// One piece of the device's memory with every buffer of a rank at a fixed,
+/// 64-byte aligned offset.
 class RankArena {
 public:
+  /// Places the buffers; they have no memory yet.
   static Expected<RankArena> create(const Manifest &manifest,
                                     const RowCounts &largest);
-  RankArena() = default;
-  RankArena(RankArena &&other) noexcept;
-  RankArena &operator=(RankArena &&other) noexcept;
-  ~RankArena();
+  Expected<void> allocate(Device &device);
 
   const std::vector<rshard_buffer> &buffers() const { return list; }
   /// States the rows of this step in the buffers.
   void setRows(const Manifest &manifest, const RowCounts &rows);
   /// NaN everywhere but in what outlives a step; with `all`, caches too.
-  void poison(bool all);
+  void poison(Device &device, bool all);
   uint64_t bytes() const { return size; }
 
 private:
-  std::byte *memory = nullptr;
+  DeviceMemory memory;
   uint64_t size = 0;
   uint64_t ropeEnd = 0,
            cacheEnd = 0; ///< tables first, then caches, then what a step uses
+  std::vector<uint64_t> offsets;
   std::vector<rshard_buffer> list;
 };
 

@@ -1,4 +1,5 @@
 #include "rshard/runtime/Session.h"
+#include "HostDevice.h"
 #include "LocalTransport.h"
 #include "RankArena.h"
 #include "rshard/tokenset/Plan.h"
@@ -59,22 +60,21 @@ struct RankData {
   RowCounts largest{};
   RankArena arena;
   ClientTables client;
-  std::vector<const IndexList *>
-      sources; ///< of the tables, in the manifest's order
-  std::vector<rshard_table> tables;
   rshard_frame frame{};
 };
 
-/// C4: angles by global position, in double. Row p of the buffer: cosines, then
-/// sines.
-void fillRope(const RopeSpec &spec, float *out, int64_t rows) {
+/// C4: angles by global position, in double. Row p: cosines, then sines.
+std::vector<float> ropeRows(const RopeSpec &spec, int64_t rows) {
   size_t half = spec.inverseFrequencies.size();
-  for (int64_t p = 0; p != rows; ++p, out += 2 * half)
+  std::vector<float> out(static_cast<size_t>(rows) * 2 * half);
+  for (int64_t p = 0; p != rows; ++p)
     for (size_t i = 0; i != half; ++i) {
+      float *row = out.data() + static_cast<size_t>(p) * 2 * half;
       double angle = static_cast<double>(p) * spec.inverseFrequencies[i];
-      out[i] = static_cast<float>(std::cos(angle) * spec.scale);
-      out[half + i] = static_cast<float>(std::sin(angle) * spec.scale);
+      row[i] = static_cast<float>(std::cos(angle) * spec.scale);
+      row[half + i] = static_cast<float>(std::sin(angle) * spec.scale);
     }
+  return out;
 }
 
 int64_t bufferIndex(const Manifest &manifest, std::string_view name) {
@@ -91,9 +91,14 @@ struct Session::State {
   SessionOptions options;
   Plan plan;
   std::shared_ptr<const HostCode> code;
+  std::unique_ptr<Device> device; ///< outlives what lies in its memory
   std::shared_ptr<const PackedWeights> weights;
   std::unique_ptr<LocalTransport> transport;
   std::vector<std::unique_ptr<RankData>> ranks;
+  /// The tables of all ranks, each in the manifest's order: what fills them,
+  /// and where host code and kernels read them.
+  std::vector<const IndexList *> tableSources;
+  std::vector<rshard_table> tables;
   int32_t clientRank = 0;
   size_t resultBuffer = 0;
   int64_t resultWidth = 0;
@@ -158,16 +163,20 @@ Expected<void> Session::State::addRank(int32_t rank) {
   if (!arena)
     return arena.error();
   data->arena = std::move(*arena);
+  if (Expected<void> allocated = data->arena.allocate(*device); !allocated)
+    return allocated;
   if (options.poison)
-    data->arena.poison(true);
+    data->arena.poison(*device, true);
   for (const RopeSpec &spec : manifest.rope) {
     int64_t at = bufferIndex(manifest, spec.name);
     if (at < 0)
       return Error{"artifact: no buffer \"" + spec.name + "\""};
-    fillRope(spec,
-             static_cast<float *>(
-                 data->arena.buffers()[static_cast<size_t>(at)].data),
-             options.capacity);
+    std::vector<float> rows = ropeRows(spec, options.capacity);
+    if (Expected<void> written =
+            device->write(data->arena.buffers()[static_cast<size_t>(at)].data,
+                          std::as_bytes(std::span(rows)));
+        !written)
+      return written;
   }
 
   if (rank == clientRank)
@@ -179,16 +188,14 @@ Expected<void> Session::State::addRank(int32_t rank) {
     if (!table)
       return Error{"artifact: wants the table \"" + name +
                    "\", which this runtime does not compute"};
-    data->sources.push_back(table);
+    tableSources.push_back(table);
   }
-  data->tables.resize(data->sources.size());
   std::string missing;
   transport->setRoutes(rank, routesOf(*data, missing));
   if (!missing.empty())
     return Error{"artifact: an exchange uses the table \"" + missing +
                  "\", which this runtime does not compute"};
   data->frame.buffers = data->arena.buffers().data();
-  data->frame.tables = data->tables.data();
   data->frame.weights = weights->slots();
   data->frame.comm = transport->communicator(rank);
   ranks.push_back(std::move(data));
@@ -212,9 +219,8 @@ void Session::State::poisonPools(int32_t rank, int32_t exchange) {
                       data.arena.buffers()[static_cast<size_t>(at)].data) +
                   own * buffer.width;
     if (own < all)
-      std::memset(begin, 0xff,
-                  static_cast<size_t>((all - own) * buffer.width) *
-                      sizeof(float));
+      device->poison(begin, static_cast<size_t>((all - own) * buffer.width) *
+                                sizeof(float));
   }
 }
 
@@ -270,13 +276,14 @@ Expected<Session> Session::create(const Artifact &artifact,
   if (Expected<void> result = state->lookUpResult(); !result)
     return Error{artifact.path().string() + ": " + result.error().message};
 
+  state->device = std::make_unique<HostDevice>();
   Expected<std::shared_ptr<const PackedWeights>> packed =
-      weights.pack(state->manifest, state->options.progress);
+      state->device->pack(weights, state->manifest, state->options.progress);
   if (!packed)
     return packed.error();
   state->weights = std::move(*packed);
   Expected<std::unique_ptr<LocalTransport>> transport = LocalTransport::create(
-      state->plan.rankCount(), state->manifest.exchanges);
+      *state->device, state->plan.rankCount(), state->manifest.exchanges);
   if (!transport)
     return transport.error();
   state->transport = std::move(*transport);
@@ -287,6 +294,10 @@ Expected<Session> Session::create(const Artifact &artifact,
   for (int32_t rank = 0; rank != state->plan.rankCount(); ++rank)
     if (Expected<void> added = state->addRank(rank); !added)
       return Error{artifact.path().string() + ": " + added.error().message};
+  state->tables.resize(state->tableSources.size());
+  for (size_t i = 0; i != state->ranks.size(); ++i)
+    state->ranks[i]->frame.tables =
+        state->tables.data() + i * state->manifest.tables.size();
   if (state->options.poison)
     state->transport->setHook(
         [](void *ctx, int32_t rank, int32_t exchange) {
@@ -356,27 +367,33 @@ Expected<const float *> Session::State::runPart(std::span<const int32_t> tokens,
           tokens, position,
           static_cast<int64_t>(rank->routes.tables().leavePosition.size()),
           wanted);
-    for (size_t i = 0; i != rank->sources.size(); ++i)
-      rank->tables[i] = {rank->sources[i]->data(),
-                         static_cast<int64_t>(rank->sources[i]->size())};
     rank->arena.setRows(manifest,
                         stepRows(rank->routes, wanted, rank->largest));
     if (options.poison)
-      rank->arena.poison(false);
+      rank->arena.poison(*device, false);
   }
+  device->show(tableSources, tables);
   Expected<void> ran = transport->run(
       [](void *ctx, int32_t rank) {
         auto &self = *static_cast<State *>(ctx);
         self.code->step()(&self.ranks[static_cast<size_t>(rank)]->frame);
       },
       this);
+  const void *results = nullptr;
+  if (ran) {
+    results = device->fetch(ranks[static_cast<size_t>(clientRank)]
+                                ->frame.buffers[resultBuffer]
+                                .data,
+                            static_cast<uint64_t>(wanted * resultWidth) *
+                                sizeof(float));
+    ran = device->finish();
+  }
   if (!ran) {
     forget();
     return ran.error();
   }
   length = position + step.rows;
-  return static_cast<const float *>(
-      ranks[static_cast<size_t>(clientRank)]->frame.buffers[resultBuffer].data);
+  return static_cast<const float *>(results);
 }
 
 Expected<Rows> Session::step(std::span<const int32_t> tokens, int64_t position,

@@ -37,14 +37,16 @@ void LocalTransport::State::abandon(Rank &rank) {
   Fiber::leave(rank.fiber, main);
 }
 
-LocalTransport::LocalTransport() : state(std::make_unique<State>()) {}
+LocalTransport::LocalTransport(Device &device)
+    : state(std::make_unique<State>(device)) {}
 LocalTransport::~LocalTransport() = default;
 
 Expected<std::unique_ptr<LocalTransport>>
-LocalTransport::create(int32_t ranks, std::vector<ExchangeSpec> exchanges) {
+LocalTransport::create(Device &device, int32_t ranks,
+                       std::vector<ExchangeSpec> exchanges) {
   if (ranks < 1)
     return Error{"a transport needs at least one rank"};
-  std::unique_ptr<LocalTransport> out(new LocalTransport);
+  std::unique_ptr<LocalTransport> out(new LocalTransport(device));
   State &state = *out->state;
   size_t tensors = 0;
   for (const ExchangeSpec &exchange : exchanges) {

@@ -10,6 +10,7 @@
 #ifndef RSHARD_RUNTIME_SRC_LOCALTRANSPORT_H
 #define RSHARD_RUNTIME_SRC_LOCALTRANSPORT_H
 
+#include "Device.h"
 #include "Fiber.h"
 #include "rshard/runtime/Manifest.h"
 #include "rshard/runtime/Transport.h"
@@ -33,10 +34,10 @@ class LocalTransport {
 public:
   struct Rank;
 
-  /// Without `exchanges`, messages are not compared with a route table and
-  /// count as tensor 0 of exchange 0.
+  /// The device copies what messages move. Without `exchanges`, messages are
+  /// not compared with a route table and count as tensor 0 of exchange 0.
   static Expected<std::unique_ptr<LocalTransport>>
-  create(int32_t ranks, std::vector<ExchangeSpec> exchanges);
+  create(Device &device, int32_t ranks, std::vector<ExchangeSpec> exchanges);
   ~LocalTransport();
 
   /// Says where the tables of a rank are; one route per exchange.
@@ -66,7 +67,7 @@ public:
   struct State;
 
 private:
-  LocalTransport();
+  explicit LocalTransport(Device &device);
   std::unique_ptr<State> state;
 };
 

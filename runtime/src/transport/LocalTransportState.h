@@ -56,6 +56,9 @@ struct LocalTransport::Rank {
 };
 
 struct LocalTransport::State {
+  explicit State(Device &device) : device(device) {}
+
+  Device &device;
   std::vector<ExchangeSpec> exchanges;
   std::vector<std::unique_ptr<Rank>> ranks;
   std::vector<Channel> channels;   ///< [source][destination]

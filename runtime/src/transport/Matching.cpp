@@ -5,7 +5,6 @@
 #include "rshard/runtime/ABI.h"
 
 #include <algorithm>
-#include <cstring>
 
 namespace rshard::runtime {
 
@@ -161,7 +160,7 @@ bool LocalTransport::State::match(Message &send, Message &receive) {
                (edge.tensor < 0 || edge.tensor == send.tensor);
       });
   if (!mute && send.count != 0)
-    std::memcpy(receive.data, send.data, receive.bytes());
+    device.copy(receive.data, send.data, receive.bytes());
 
   Traffic &edge = trafficOf(send);
   edge.sent += send.bytes();

@@ -1,3 +1,4 @@
+#include "HostDevice.h"
 #include "LocalTransport.h"
 #include "rshard/runtime/ABI.h"
 
@@ -13,8 +14,8 @@ constexpr int f32 = RSHARD_NCCL_FLOAT32;
 class Ranks {
 public:
   explicit Ranks(int32_t count, std::vector<ExchangeSpec> exchanges = {})
-      : transport(
-            std::move(*LocalTransport::create(count, std::move(exchanges)))) {}
+      : transport(std::move(
+            *LocalTransport::create(device, count, std::move(exchanges)))) {}
 
   Expected<void> run(std::function<void(int32_t)> body) {
     program = std::move(body);
@@ -38,6 +39,7 @@ public:
                     nullptr);
   }
 
+  HostDevice device;
   std::unique_ptr<LocalTransport> transport;
   std::function<void(int32_t)> program;
 };
@@ -184,7 +186,8 @@ TEST(Transport, RefusesWrongUse) {
   EXPECT_NE(ncclGroupStart(), 0);
   EXPECT_NE(ncclGroupEnd(), 0);
   EXPECT_NE(ranks.send(0, &x, 1, 1), 0);
-  EXPECT_FALSE(LocalTransport::create(0, {}));
+  HostDevice device;
+  EXPECT_FALSE(LocalTransport::create(device, 0, {}));
 }
 
 /// Two ranks; 0 sends rows 5 and 7 of tensor `a` (width 2) and one row of `b`

@@ -1,0 +1,85 @@
+//===- Device.h - Where a session's memory lies and its steps run
+//-----------===//
+#ifndef RSHARD_RUNTIME_SRC_DEVICE_H
+#define RSHARD_RUNTIME_SRC_DEVICE_H
+
+#include "rshard/runtime/ABI.h"
+#include "rshard/runtime/Weights.h"
+
+#include <memory>
+#include <span>
+#include <utility>
+#include <vector>
+
+namespace rshard::runtime {
+
+class DeviceMemory;
+
+/// What differs between the devices that a session can run on. A session has
+/// one, for all its ranks. Addresses that come from it are its own: nobody else
+/// reads or writes there, generated host code only computes with them.
+class Device {
+public:
+  virtual ~Device() = default;
+
+  // Before the first step.
+
+  /// As Weights::pack; the slots are addresses of the device.
+  virtual Expected<std::shared_ptr<const PackedWeights>>
+  pack(const Weights &weights, const Manifest &manifest,
+       const Progress &progress) = 0;
+  /// Zeros. Memory must not outlive the device.
+  virtual Expected<DeviceMemory> allocate(uint64_t bytes) = 0;
+  virtual Expected<void> write(void *to, std::span<const std::byte> bytes) = 0;
+
+  // In a step, in the order of the calls. Nothing fails here: the device keeps
+  // the first error for finish() and does nothing behind it.
+
+  /// Puts the route tables of all ranks where host code and kernels read them.
+  /// `shown` has an entry for each of `lists`.
+  virtual void show(std::span<const std::vector<int32_t> *const> lists,
+                    std::span<rshard_table> shown) = 0;
+  /// Every byte 0xff: NaN as a float, -1 as an index.
+  virtual void poison(void *data, uint64_t bytes) = 0;
+  virtual void copy(void *to, const void *from, uint64_t bytes) = 0;
+  /// Brings results to the host. What it returns holds them from finish() to
+  /// the next step.
+  virtual const void *fetch(const void *data, uint64_t bytes) = 0;
+  /// Returns when everything has been done.
+  virtual Expected<void> finish() = 0;
+
+private:
+  friend class DeviceMemory;
+  virtual void release(void *data, uint64_t bytes) = 0;
+};
+
+/// Memory that a device allocated.
+class DeviceMemory {
+public:
+  DeviceMemory() = default;
+  DeviceMemory(Device &device, void *data, uint64_t bytes)
+      : device(&device), address(data), size(bytes) {}
+  DeviceMemory(DeviceMemory &&other) noexcept { *this = std::move(other); }
+  DeviceMemory &operator=(DeviceMemory &&other) noexcept {
+    std::swap(device, other.device);
+    std::swap(address, other.address);
+    std::swap(size, other.size);
+    return *this;
+  }
+  ~DeviceMemory() {
+    if (device)
+      device->release(address, size);
+  }
+
+  std::byte *data() const { return static_cast<std::byte *>(address); }
+  uint64_t bytes() const { return size; }
+
+private:
+  Device *device = nullptr;
+  void *address = nullptr;
+  uint64_t size = 0;
+};
+
+} // namespace rshard::runtime
+
+#endif

@@ -1,0 +1,33 @@
+//===- HostDevice.h - The machine's own memory and processors
+//---------------===//
+#ifndef RSHARD_RUNTIME_SRC_HOSTDEVICE_H
+#define RSHARD_RUNTIME_SRC_HOSTDEVICE_H
+
+#include "Device.h"
+
+namespace rshard::runtime {
+
+/// Everything is done at once and where it is: tables are read where the routes
+/// filled them, weights where the file is mapped or where they were packed, and
+/// results where the code wrote them.
+class HostDevice final : public Device {
+public:
+  Expected<std::shared_ptr<const PackedWeights>>
+  pack(const Weights &weights, const Manifest &manifest,
+       const Progress &progress) override;
+  Expected<DeviceMemory> allocate(uint64_t bytes) override;
+  Expected<void> write(void *to, std::span<const std::byte> bytes) override;
+  void show(std::span<const std::vector<int32_t> *const> lists,
+            std::span<rshard_table> shown) override;
+  void poison(void *data, uint64_t bytes) override;
+  void copy(void *to, const void *from, uint64_t bytes) override;
+  const void *fetch(const void *data, uint64_t bytes) override;
+  Expected<void> finish() override;
+
+private:
+  void release(void *data, uint64_t bytes) override;
+};
+
+} // namespace rshard::runtime
+
+#endif
