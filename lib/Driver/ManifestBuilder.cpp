@@ -73,25 +73,26 @@ static FailureOr<runtime::WeightSpec> describeWeight(ModuleOp module,
   };
   runtime::WeightSpec spec;
   spec.symbol = symbol.getValue().str();
-  spec.tensor = weight.getTensor().str();
   spec.layers = range(weight.getLayers());
   spec.slot = slots.getAs<IntegerAttr>("first").getInt();
-  spec.transposed = weight.getTransposed();
   spec.pack = slots.getAs<StringAttr>("pack").str();
+  runtime::WeightPart &part = spec.parts.emplace_back();
+  part.tensor = weight.getTensor().str();
+  part.transposed = weight.getTransposed();
   // The stored shape: the whole tensor, as the file has it.
   ArrayRef<int64_t> type = cast<ShapedType>(weight.getType()).getShape();
-  spec.shape.assign(type.begin(), type.end());
+  part.shape.assign(type.begin(), type.end());
   std::optional<std::pair<int64_t, int64_t>> rows = range(weight.getRows());
   if (rows) {
     if (type.size() == 1 && rows->second - rows->first == 1 && type[0] != 1)
-      spec.shape.insert(spec.shape.begin(), 1); // one row of a matrix
-    spec.shape[0] = *weight.getTotal();
+      part.shape.insert(part.shape.begin(), 1); // one row of a matrix
+    part.shape[0] = *weight.getTotal();
   }
-  if (spec.transposed) {
-    std::swap(spec.shape[0], spec.shape[1]);
-    spec.sliceColumns = rows;
+  if (part.transposed) {
+    std::swap(part.shape[0], part.shape[1]);
+    part.sliceColumns = rows;
   } else {
-    spec.sliceRows = rows;
+    part.sliceRows = rows;
   }
   return spec;
 }

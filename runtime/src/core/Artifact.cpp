@@ -56,15 +56,21 @@ const std::array<const void *, 6> &importedByHostCode() {
 
 Expected<void> writeArtifact(const fs::path &path, const Manifest &manifest,
                              std::span<const std::byte> host,
-                             std::string_view ir) {
+                             std::string_view ir, const DeviceCode &device) {
   std::string manifestText = manifest.toJson();
-  const std::array<std::pair<std::string_view, std::span<const std::byte>>, 3>
-      sections{{{"manifest", std::as_bytes(std::span(manifestText))},
-                {"host", host},
-                {"ir", std::as_bytes(std::span(ir.data(), ir.size()))}}};
-  std::array<SectionEntry, sections.size()> table{};
+  auto bytesOf = [](std::string_view text) {
+    return std::as_bytes(std::span(text.data(), text.size()));
+  };
+  std::vector<std::pair<std::string_view, std::span<const std::byte>>> sections{
+      {"manifest", bytesOf(manifestText)}, {"host", host}};
+  if (manifest.target.name == "cuda") {
+    sections.emplace_back("cubin", device.cubin);
+    sections.emplace_back("ptx", bytesOf(device.ptx));
+  }
+  sections.emplace_back("ir", bytesOf(ir));
+  std::vector<SectionEntry> table(sections.size());
   FileHeader header{};
-  uint64_t offset = align(sizeof(header) + sizeof(table));
+  uint64_t offset = align(sizeof(header) + table.size() * sizeof(SectionEntry));
   for (size_t i = 0; i != sections.size(); ++i) {
     auto &[name, bytes] = sections[i];
     std::copy(name.begin(), name.end(), table[i].name);
@@ -137,7 +143,7 @@ Expected<Artifact> Artifact::inspect(const fs::path &path) {
     return damaged("section table does not have its hash");
 
   std::string_view manifestText;
-  bool haveHost = false, haveIr = false;
+  bool haveHost = false, haveIr = false, havePtx = false;
   uint64_t end = sizeof(header) + tableBytes.size();
   // What no hash covers is zero up to the next multiple of 64.
   auto padded = [&] {
@@ -170,6 +176,11 @@ Expected<Artifact> Artifact::inspect(const fs::path &path) {
       out.code = content;
       out.codeHash = std::string(entry.hash, hashText);
       haveHost = true;
+    } else if (section == "cubin") {
+      out.kernels.cubin = content;
+    } else if (section == "ptx") {
+      out.kernels.ptx = text;
+      havePtx = true;
     } else if (section == "ir") {
       out.irText = text;
       haveIr = true;
@@ -193,6 +204,14 @@ Expected<Artifact> Artifact::inspect(const fs::path &path) {
                  std::to_string(out.contents.abi) + ", this is " +
                  std::to_string(RSHARD_ABI_VERSION) +
                  ": compile the model again"};
+  bool cuda = out.contents.target.name == "cuda";
+  if (cuda && out.kernels.cubin.empty())
+    return Error{name + ": artifact for target \"cuda\" without kernels: "
+                        "section cubin is missing or empty"};
+  if (cuda != havePtx || (!cuda && !out.kernels.cubin.empty()))
+    return damaged(cuda ? "section ptx is missing"
+                        : "kernels of a device for target \"" +
+                              out.contents.target.name + "\"");
   return out;
 }
 
@@ -201,9 +220,9 @@ Expected<Artifact> Artifact::open(const fs::path &path) {
   if (!out)
     return out;
   const TargetInfo &target = out->contents.target;
-  if (target.name != "cpu")
+  if (target.name != "cpu" && target.name != "cuda")
     return Error{path.string() + ": artifact for target \"" + target.name +
-                 "\", this runtime has \"cpu\""};
+                 "\", this runtime has \"cpu\" and \"cuda\""};
   if (std::string missing = missingCpuFeature(target.features);
       !missing.empty())
     return Error{path.string() + ": artifact for " + target.cpu +

@@ -8,12 +8,9 @@
 
 #include <memory>
 #include <span>
-#include <utility>
 #include <vector>
 
 namespace rshard::runtime {
-
-class DeviceMemory;
 
 /// What differs between the devices that a session can run on. A session has
 /// one, for all its ranks. Addresses that come from it are its own: nobody else
@@ -28,8 +25,8 @@ public:
   virtual Expected<std::shared_ptr<const PackedWeights>>
   pack(const Weights &weights, const Manifest &manifest,
        const Progress &progress) = 0;
-  /// Zeros. Memory must not outlive the device.
-  virtual Expected<DeviceMemory> allocate(uint64_t bytes) = 0;
+  /// Zeros.
+  virtual Expected<std::shared_ptr<std::byte>> allocate(uint64_t bytes) = 0;
   virtual Expected<void> write(void *to, std::span<const std::byte> bytes) = 0;
 
   // In a step, in the order of the calls. Nothing fails here: the device keeps
@@ -47,37 +44,6 @@ public:
   virtual const void *fetch(const void *data, uint64_t bytes) = 0;
   /// Returns when everything has been done.
   virtual Expected<void> finish() = 0;
-
-private:
-  friend class DeviceMemory;
-  virtual void release(void *data, uint64_t bytes) = 0;
-};
-
-/// Memory that a device allocated.
-class DeviceMemory {
-public:
-  DeviceMemory() = default;
-  DeviceMemory(Device &device, void *data, uint64_t bytes)
-      : device(&device), address(data), size(bytes) {}
-  DeviceMemory(DeviceMemory &&other) noexcept { *this = std::move(other); }
-  DeviceMemory &operator=(DeviceMemory &&other) noexcept {
-    std::swap(device, other.device);
-    std::swap(address, other.address);
-    std::swap(size, other.size);
-    return *this;
-  }
-  ~DeviceMemory() {
-    if (device)
-      device->release(address, size);
-  }
-
-  std::byte *data() const { return static_cast<std::byte *>(address); }
-  uint64_t bytes() const { return size; }
-
-private:
-  Device *device = nullptr;
-  void *address = nullptr;
-  uint64_t size = 0;
 };
 
 } // namespace rshard::runtime

@@ -1,8 +1,7 @@
 #include "rshard/runtime/Manifest.h"
-#include "StrictJson.h"
+#include "KernelJson.h"
+#include "Packing.h"
 
-#include <algorithm>
-#include <array>
 #include <set>
 
 namespace rshard::runtime {
@@ -16,20 +15,7 @@ constexpr std::array<std::string_view, 17> rowClasses{
     "pool_partial", "pool_leave", "send_enter", "send_query", "send_key",
     "send_partial", "send_leave", "wanted",     "cache",      "client_cache",
     "positions",    "workspace"};
-constexpr std::array<std::string_view, 2> elementTypes{"f32", "i32"};
 constexpr std::array<std::string_view, 3> maskKinds{"full", "causal", "window"};
-
-/// Reads a name out of a fixed list into its index.
-template <typename Enum, size_t N>
-void readName(JsonFields &fields, const char *key,
-              const std::array<std::string_view, N> &names, Enum &out) {
-  std::string text;
-  fields.read(key, text);
-  auto at = std::find(names.begin(), names.end(), text);
-  if (at == names.end())
-    return fields.fail(key, "is \"" + text + "\", which is not known");
-  out = static_cast<Enum>(at - names.begin());
-}
 
 using Range = std::optional<std::pair<int64_t, int64_t>>;
 
@@ -49,12 +35,9 @@ void readRange(JsonFields &fields, const char *key, Range &out) {
   out = {ends[0], ends[1]};
 }
 
+/// Bounded so that products of two sizes cannot overflow.
 void readPositive(JsonFields &fields, const char *key, int64_t &out) {
-  fields.read(key, out);
-  // Bounded so that products of two sizes cannot overflow.
-  if (out < 1 || out > INT32_MAX)
-    fields.fail(key, "is " + std::to_string(out) + ", 1 to " +
-                         std::to_string(INT32_MAX) + " is allowed");
+  fields.read(key, out, 1, INT32_MAX);
 }
 
 json modelJson(const ModelInfo &model) {
@@ -89,7 +72,7 @@ void readModel(const json &value, std::string &error, ModelInfo &out) {
   fields.each("masks", [&](const json &item, std::string path) {
     JsonFields mask(item, path, error);
     tokenset::Mask &spec = out.masks.emplace_back();
-    readName(mask, "kind", maskKinds, spec.kind);
+    mask.read("kind", maskKinds, spec.kind);
     mask.read("window", spec.window);
     if ((spec.kind == tokenset::MaskKind::Window) != (spec.window > 0))
       mask.fail("window", "is " + std::to_string(spec.window) +
@@ -118,73 +101,59 @@ void readBuffer(const json &item, std::string path, std::string &error,
                 BufferSpec &out) {
   JsonFields fields(item, std::move(path), error);
   fields.read("name", out.name);
-  readName(fields, "type", elementTypes, out.type);
+  fields.read("type", elementTypes, out.type);
   readPositive(fields, "width", out.width);
-  readName(fields, "rows", rowClasses, out.rows);
+  fields.read("rows", rowClasses, out.rows);
   fields.finish();
 }
 
-bool knownPack(const std::string &pack) {
-  if (pack == "vector" || pack == "rows:f32" || pack == "rows:bf16")
-    return true;
-  constexpr std::string_view prefix = "panel:";
-  if (pack.compare(0, prefix.size(), prefix) != 0)
-    return false;
-  size_t colon = pack.find(':', prefix.size());
-  if (colon == std::string::npos || colon == prefix.size() ||
-      colon > prefix.size() + 4)
-    return false;
-  std::string_view width =
-      std::string_view(pack).substr(prefix.size(), colon - prefix.size());
-  std::string_view type = std::string_view(pack).substr(colon + 1);
-  return width.front() != '0' &&
-         width.find_first_not_of("0123456789") == std::string_view::npos &&
-         (type == "f32" || type == "bf16");
+json weightJson(const WeightSpec &weight) {
+  json parts = json::array();
+  for (const WeightPart &part : weight.parts)
+    parts.push_back({{"tensor", part.tensor},
+                     {"shape", part.shape},
+                     {"slice_rows", rangeJson(part.sliceRows)},
+                     {"slice_columns", rangeJson(part.sliceColumns)},
+                     {"transposed", part.transposed}});
+  return {{"symbol", weight.symbol},
+          {"layers", rangeJson(weight.layers)},
+          {"slot", weight.slot},
+          {"pack", weight.pack},
+          {"parts", std::move(parts)}};
+}
+
+void readPart(JsonFields &fields, bool perLayer, WeightPart &out) {
+  fields.read("tensor", out.tensor);
+  fields.read("shape", out.shape);
+  readRange(fields, "slice_rows", out.sliceRows);
+  readRange(fields, "slice_columns", out.sliceColumns);
+  fields.read("transposed", out.transposed);
+  fields.finish();
+  if (perLayer != (out.tensor.find("{}") != std::string::npos))
+    fields.fail("tensor", "is \"" + out.tensor +
+                              "\": \"{}\" and a range of layers go together");
+  for (int64_t extent : out.shape)
+    if (extent < 1 || extent > INT32_MAX)
+      fields.fail("shape", "has the dimension " + std::to_string(extent));
 }
 
 void readWeight(const json &item, std::string path, std::string &error,
                 WeightSpec &out) {
   JsonFields fields(item, std::move(path), error);
   fields.read("symbol", out.symbol);
-  fields.read("tensor", out.tensor);
   readRange(fields, "layers", out.layers);
   fields.read("slot", out.slot);
-  fields.read("shape", out.shape);
-  readRange(fields, "slice_rows", out.sliceRows);
-  readRange(fields, "slice_columns", out.sliceColumns);
-  fields.read("transposed", out.transposed);
   fields.read("pack", out.pack);
+  fields.each("parts", [&](const json &inner, std::string innerPath) {
+    JsonFields part(inner, std::move(innerPath), error);
+    readPart(part, out.layers.has_value(), out.parts.emplace_back());
+  });
   fields.finish();
   if (out.slot < 0 || out.slot > INT32_MAX ||
       (out.layers && out.layers->second > INT32_MAX))
     fields.fail("slot", "is out of range");
-  if (!knownPack(out.pack))
-    fields.fail("pack", "is \"" + out.pack + "\", which is not known");
-  if (out.layers.has_value() != (out.tensor.find("{}") != std::string::npos))
-    fields.fail("tensor", "is \"" + out.tensor +
-                              "\": \"{}\" and a range of layers go together");
-  // A vector may be one row of a matrix.
-  bool oneRow = out.pack == "vector" && out.sliceRows &&
-                out.sliceRows->second - out.sliceRows->first == 1;
-  size_t rank =
-      out.pack == "vector" && !(oneRow && out.shape.size() == 2) ? 1 : 2;
-  if (out.shape.size() != rank)
-    fields.fail("shape", "has " + std::to_string(out.shape.size()) +
-                             " dimensions, " + out.pack + " needs " +
-                             std::to_string(rank));
-  for (int64_t extent : out.shape)
-    if (extent < 1 || extent > INT32_MAX)
-      fields.fail("shape", "has the dimension " + std::to_string(extent));
-  if (out.shape.size() == rank && out.sliceRows &&
-      out.sliceRows->second > out.shape[0])
-    fields.fail("slice_rows", "ends at " +
-                                  std::to_string(out.sliceRows->second) +
-                                  " of " + std::to_string(out.shape[0]));
-  if (out.sliceColumns && (rank != 2 || out.shape.size() != 2 ||
-                           out.sliceColumns->second > out.shape[1]))
-    fields.fail("slice_columns", "is outside the shape");
-  if (out.transposed && out.pack.compare(0, 6, "panel:") != 0)
-    fields.fail("transposed", "needs a panel");
+  if (Expected<void> fits = checkPack(out); !fits)
+    fields.fail("pack", fits.error().message);
 }
 
 } // namespace
@@ -207,12 +176,18 @@ std::string Manifest::toJson() const {
   out["model"] = modelJson(model);
   out["target"] = {{"name", target.name},
                    {"cpu", target.cpu},
-                   {"features", target.features}};
+                   {"features", target.features},
+                   {"chip", target.chip}};
   out["hashes"] = {
       {"model", hashes.model}, {"content", hashes.content}, {"ir", hashes.ir}};
   out["plan"] = plan;
   out["tables"] = tables;
+  out["host_tables"] = hostTables;
   json list = json::array();
+  for (const KernelSpec &kernel : kernels)
+    list.push_back(kernelJson(kernel));
+  out["kernels"] = std::move(list);
+  list = json::array();
   for (const BufferSpec &buffer : buffers)
     list.push_back({{"name", buffer.name},
                     {"type", elementTypes[static_cast<size_t>(buffer.type)]},
@@ -221,15 +196,7 @@ std::string Manifest::toJson() const {
   out["buffers"] = std::move(list);
   list = json::array();
   for (const WeightSpec &weight : weights)
-    list.push_back({{"symbol", weight.symbol},
-                    {"tensor", weight.tensor},
-                    {"layers", rangeJson(weight.layers)},
-                    {"slot", weight.slot},
-                    {"shape", weight.shape},
-                    {"slice_rows", rangeJson(weight.sliceRows)},
-                    {"slice_columns", rangeJson(weight.sliceColumns)},
-                    {"transposed", weight.transposed},
-                    {"pack", weight.pack}});
+    list.push_back(weightJson(weight));
   out["weights"] = std::move(list);
   list = json::array();
   for (const RopeSpec &spec : rope)
@@ -269,6 +236,7 @@ Expected<Manifest> Manifest::fromJson(std::string_view text) {
     target.read("name", out.target.name);
     target.read("cpu", out.target.cpu);
     target.read("features", out.target.features);
+    target.read("chip", out.target.chip);
     target.finish();
   }
   if (const json *value = fields.at("hashes")) {
@@ -280,6 +248,10 @@ Expected<Manifest> Manifest::fromJson(std::string_view text) {
   }
   fields.read("plan", out.plan);
   fields.read("tables", out.tables);
+  fields.read("host_tables", out.hostTables);
+  fields.each("kernels", [&](const json &item, std::string path) {
+    out.kernels.push_back(readKernel(item, std::move(path), error));
+  });
   fields.each("buffers", [&](const json &item, std::string path) {
     readBuffer(item, std::move(path), error, out.buffers.emplace_back());
   });
@@ -320,6 +292,21 @@ Expected<Manifest> Manifest::fromJson(std::string_view text) {
   for (const std::string &table : out.tables)
     if (!names.insert(table).second)
       fields.fail("tables", "name \"" + table + "\" twice");
+  for (const std::string &table : out.hostTables)
+    if (names.erase(table) == 0)
+      fields.fail("host_tables",
+                  "name \"" + table + "\", which is not in tables, or twice");
+  names.clear();
+  for (const KernelSpec &kernel : out.kernels)
+    if (!names.insert(kernel.name).second)
+      fields.fail("kernels", "name \"" + kernel.name + "\" twice");
+  if (out.target.name == "cuda" ? out.target.chip.empty()
+                                : !out.target.chip.empty())
+    fields.fail("target", "is " + out.target.name + " with the chip \"" +
+                              out.target.chip + "\"");
+  if (out.target.name != "cuda" &&
+      !(out.kernels.empty() && out.hostTables.empty()))
+    fields.fail("kernels", "and host_tables belong to the target cuda");
   std::set<int64_t> slots;
   for (const WeightSpec &weight : out.weights)
     for (int64_t i = 0, n = weight.layers

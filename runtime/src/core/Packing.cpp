@@ -33,78 +33,167 @@ uint16_t toBf16(float value) {
   return static_cast<uint16_t>((raw + 0x7fff + (raw >> 16 & 1)) >> 16);
 }
 
+/// The same; what is too large becomes infinity.
+uint16_t toF16(float value) {
+  uint32_t raw = std::bit_cast<uint32_t>(value), sign = raw >> 16 & 0x8000;
+  raw &= 0x7fffffff;
+  if (raw > 0x7f800000)
+    return static_cast<uint16_t>(sign | 0x7e00);
+  if (raw >= 0x477ff000) // 65520, halfway to what would follow 65504
+    return static_cast<uint16_t>(sign | 0x7c00);
+  if (raw < 0x38800000) // below 2^-14: adding 0.5 leaves steps of 2^-24
+    return static_cast<uint16_t>(
+        sign | (std::bit_cast<uint32_t>(std::bit_cast<float>(raw) + 0.5f) -
+                0x3f000000));
+  return static_cast<uint16_t>(
+      sign | (raw + 0xfff + (raw >> 13 & 1) - 0x38000000) >> 13);
+}
+
 // Stored elements are read with memcpy: the file aligns them as it likes.
 struct StoredF32 {
-  static constexpr int64_t size = 4;
-  static float read(const std::byte *at) {
+  static constexpr DType type = DType::F32;
+  const std::byte *data;
+  float read(int64_t index) const {
     float value;
-    std::memcpy(&value, at, 4);
+    std::memcpy(&value, data + index * 4, 4);
     return value;
   }
 };
-template <float (*Convert)(uint16_t)> struct Stored16 {
-  static constexpr int64_t size = 2;
-  static float read(const std::byte *at) {
+template <DType Type, float (*Convert)(uint16_t)> struct Stored16 {
+  static constexpr DType type = Type;
+  const std::byte *data;
+  float read(int64_t index) const {
     uint16_t raw;
-    std::memcpy(&raw, at, 2);
+    std::memcpy(&raw, data + index * 2, 2);
     return Convert(raw);
   }
 };
-void write(float *at, float value) { *at = value; }
-void write(uint16_t *at, float value) { *at = toBf16(value); }
+using StoredBF16 = Stored16<DType::BF16, fromBf16>;
+using StoredF16 = Stored16<DType::F16, fromF16>;
+
+struct PackedF32 {
+  static constexpr DType type = DType::F32;
+  using Bits = float;
+  static Bits bits(float value) { return value; }
+};
+struct PackedBF16 {
+  static constexpr DType type = DType::BF16;
+  using Bits = uint16_t;
+  static Bits bits(float value) { return toBf16(value); }
+};
+struct PackedF16 {
+  static constexpr DType type = DType::F16;
+  using Bits = uint16_t;
+  static Bits bits(float value) { return toF16(value); }
+};
+
+/// Element (n, k) of the logical matrix lies at
+/// first + n * outputStep + k * inputStep.
+struct Steps {
+  explicit Steps(const PackPart &part)
+      : first(part.rowBegin * part.stride + part.columnBegin),
+        output(part.transposed ? 1 : part.stride),
+        input(part.transposed ? part.stride : 1) {}
+  int64_t first, output, input;
+};
+
+/// Blocks of k keep the lines of all source rows in the cache until they are
+/// used up.
+constexpr int64_t block = 64;
 
 /// Panels [begin, end) of [ceil(N/NR)][K][NR].
-template <typename Stored, typename Out>
-void packPanels(const PackJob &job, Out *out, int64_t begin, int64_t end) {
-  int64_t width = job.layout.panelWidth, inputs = job.inputs(),
-          outputs = job.outputs();
-  const std::byte *base =
-      job.tensor->data +
-      (job.rowBegin * job.stride + job.columnBegin) * Stored::size;
-  // Element (n, k) of the logical matrix lies at base + n * outputStep + k *
-  // inputStep.
-  int64_t outputStep = (job.transposed ? 1 : job.stride) * Stored::size;
-  int64_t inputStep = (job.transposed ? job.stride : 1) * Stored::size;
-  for (int64_t panel = begin; panel != end; ++panel) {
-    Out *at = out + panel * inputs * width;
+template <typename Source, typename Target>
+void packPanels(const PackJob &job, typename Target::Bits *out, int64_t begin,
+                int64_t end) {
+  const PackPart &part = job.parts.front();
+  int64_t width = job.layout.panelWidth, inputs = part.inputs(),
+          outputs = part.outputs();
+  Source source{part.data};
+  Steps steps(part);
+  for (int64_t panel = begin; panel != end; ++panel, out += inputs * width) {
     int64_t first = panel * width, filled = std::min(width, outputs - first);
-    const std::byte *source = base + first * outputStep;
-    // Blocks of k keep the lines of all NR source rows in the cache until they
-    // are used up.
-    constexpr int64_t block = 64;
+    int64_t base = steps.first + first * steps.output;
     for (int64_t k0 = 0; k0 < inputs; k0 += block) {
       int64_t k1 = std::min(inputs, k0 + block);
       for (int64_t n = 0; n != filled; ++n)
         for (int64_t k = k0; k != k1; ++k)
-          write(at + k * width + n,
-                Stored::read(source + n * outputStep + k * inputStep));
+          out[k * width + n] = Target::bits(
+              source.read(base + n * steps.output + k * steps.input));
     }
     for (int64_t k = 0; filled < width && k != inputs; ++k)
-      std::fill(at + k * width + filled, at + (k + 1) * width, Out{});
+      std::fill(out + k * width + filled, out + (k + 1) * width,
+                typename Target::Bits{});
   }
 }
 
-template <typename Stored, typename Out>
-void packRows(const PackJob &job, Out *out, int64_t begin, int64_t end) {
-  for (int64_t row = begin; row != end; ++row) {
-    const std::byte *source =
-        job.tensor->data +
-        ((job.rowBegin + row) * job.stride + job.columnBegin) * Stored::size;
-    for (int64_t i = 0; i != job.columns; ++i)
-      write(out + row * job.columns + i,
-            Stored::read(source + i * Stored::size));
+/// `count` rows of a part, from `row` on.
+template <typename Source, typename Target>
+void packRows(const PackPart &part, typename Target::Bits *out, int64_t row,
+              int64_t count) {
+  int64_t inputs = part.inputs();
+  Steps steps(part);
+  int64_t base = steps.first + row * steps.output;
+  Source source{part.data};
+  if (!part.transposed) {
+    for (int64_t n = 0; n != count; ++n, base += steps.output, out += inputs) {
+      if constexpr (Source::type == Target::type) {
+        std::memcpy(out, part.data + base * int64_t(sizeof(*out)),
+                    static_cast<size_t>(inputs) * sizeof(*out));
+      } else {
+        for (int64_t k = 0; k != inputs; ++k)
+          out[k] = Target::bits(source.read(base + k));
+      }
+    }
+    return;
+  }
+  for (int64_t k0 = 0; k0 < inputs; k0 += block) {
+    int64_t k1 = std::min(inputs, k0 + block);
+    for (int64_t n = 0; n != count; ++n)
+      for (int64_t k = k0; k != k1; ++k)
+        out[n * inputs + k] =
+            Target::bits(source.read(base + n + k * steps.input));
   }
 }
 
-template <typename Stored>
-void packAs(const PackJob &job, void *out, int64_t begin, int64_t end) {
-  bool panel = job.layout.kind == PackLayout::Kind::Panel;
-  if (job.layout.bf16)
-    panel ? packPanels<Stored>(job, static_cast<uint16_t *>(out), begin, end)
-          : packRows<Stored>(job, static_cast<uint16_t *>(out), begin, end);
+/// Rows that lie together in the packed weight and in one part.
+struct Run {
+  size_t part;
+  int64_t row, count;
+};
+
+/// The run that begins with row `at` of the packed weight.
+Run runAt(const PackJob &job, int64_t at) {
+  if (job.layout.kind == PackLayout::Kind::Interleave) {
+    constexpr int64_t group = 8;
+    int64_t index = at / group, inside = at % group;
+    return {static_cast<size_t>(index % 2), index / 2 * group + inside,
+            group - inside};
+  }
+  size_t part = 0;
+  while (at >= job.parts[part].outputs())
+    at -= job.parts[part++].outputs();
+  return {part, at, job.parts[part].outputs() - at};
+}
+
+template <typename Source, typename Target>
+void packPiece(const PackJob &job, const Run &run, void *out) {
+  auto *to = static_cast<typename Target::Bits *>(out);
+  if (job.layout.kind == PackLayout::Kind::Panel)
+    packPanels<Source, Target>(job, to, run.row, run.row + run.count);
   else
-    panel ? packPanels<Stored>(job, static_cast<float *>(out), begin, end)
-          : packRows<Stored>(job, static_cast<float *>(out), begin, end);
+    packRows<Source, Target>(job.parts[run.part], to, run.row, run.count);
+}
+
+template <typename Source>
+void packFrom(const PackJob &job, const Run &run, void *out) {
+  switch (job.layout.type) {
+  case ElementType::BF16:
+    return packPiece<Source, PackedBF16>(job, run, out);
+  case ElementType::F16:
+    return packPiece<Source, PackedF16>(job, run, out);
+  default:
+    return packPiece<Source, PackedF32>(job, run, out);
+  }
 }
 
 std::string text(const std::vector<int64_t> &shape) {
@@ -113,91 +202,15 @@ std::string text(const std::vector<int64_t> &shape) {
   return tensor.shapeText();
 }
 
-} // namespace
-
-Expected<PackLayout> parsePack(std::string_view pack) {
-  PackLayout layout;
-  if (pack == "vector")
-    return layout;
-  if (pack == "rows:f32" || pack == "rows:bf16") {
-    layout.kind = PackLayout::Kind::Rows;
-    layout.bf16 = pack == "rows:bf16";
-    return layout;
-  }
-  constexpr std::string_view prefix = "panel:";
-  if (pack.substr(0, prefix.size()) == prefix) {
-    layout.kind = PackLayout::Kind::Panel;
-    std::string_view rest = pack.substr(prefix.size());
-    auto [end, code] = std::from_chars(rest.data(), rest.data() + rest.size(),
-                                       layout.panelWidth);
-    std::string_view type = rest.substr(static_cast<size_t>(end - rest.data()));
-    if (code == std::errc() && layout.panelWidth >= 1 &&
-        layout.panelWidth <= 4096 && (type == ":f32" || type == ":bf16")) {
-      layout.bf16 = type == ":bf16";
-      return layout;
-    }
-  }
-  return Error{"pack \"" + std::string(pack) + "\" is not known"};
-}
-
-uint64_t PackJob::bytes() const {
-  int64_t elements = rows * columns;
-  if (layout.kind == PackLayout::Kind::Panel)
-    elements = parts() * inputs() * layout.panelWidth;
-  return static_cast<uint64_t>(elements) * (layout.bf16 ? 2 : 4);
-}
-
-const void *PackJob::inPlace() const {
-  DType wanted = layout.bf16 ? DType::BF16 : DType::F32;
-  if (layout.kind == PackLayout::Kind::Panel || tensor->type != wanted ||
-      columns != stride)
-    return nullptr;
-  const std::byte *at = tensor->data + rowBegin * stride * dtypeSize(wanted);
-  return reinterpret_cast<uintptr_t>(at) % dtypeSize(wanted) == 0 ? at
-                                                                  : nullptr;
-}
-
-int64_t PackJob::parts() const {
-  return layout.kind == PackLayout::Kind::Panel
-             ? (outputs() + layout.panelWidth - 1) / layout.panelWidth
-             : rows;
-}
-
-void PackJob::pack(void *out, int64_t begin, int64_t end) const {
-  if (tensor->type == DType::F32)
-    packAs<StoredF32>(*this, out, begin, end);
-  else if (tensor->type == DType::BF16)
-    packAs<Stored16<fromBf16>>(*this, out, begin, end);
-  else
-    packAs<Stored16<fromF16>>(*this, out, begin, end);
-}
-
-Expected<PackJob> makePackJob(const WeightSpec &spec, const Tensor &tensor) {
-  std::string where = "tensor \"" + tensor.name + "\"";
-  Expected<PackLayout> layout = parsePack(spec.pack);
-  if (!layout)
-    return Error{where + ": " + layout.error().message};
-  if (tensor.type != DType::F32 && tensor.type != DType::F16 &&
-      tensor.type != DType::BF16)
-    return Error{where + " is " + std::string(dtypeName(tensor.type)) +
-                 ", F32, F16 or BF16 is required"};
-  if (tensor.shape != spec.shape)
-    return Error{where + " has shape " + tensor.shapeText() +
-                 ", the artifact was compiled for " + text(spec.shape)};
-  // A vector may be one row of a matrix.
-  bool vector = layout->kind == PackLayout::Kind::Vector;
-  size_t rank = tensor.shape.size();
-  if (rank != 2 && !(vector && rank == 1))
-    return Error{where + " has shape " + tensor.shapeText() + ", " + spec.pack +
-                 " needs " + (vector ? "1 dimension" : "2 dimensions")};
-  PackJob job;
-  job.tensor = &tensor;
-  job.layout = *layout;
-  job.transposed = spec.transposed;
-  job.rows = tensor.shape[0];
-  job.stride = job.columns = rank == 2 ? tensor.shape[1] : 1;
-  auto slice = [&](const std::optional<std::pair<int64_t, int64_t>> &range,
-                   int64_t &begin, int64_t &count) {
+/// A part of a tensor that has the shape that the code was generated for.
+Expected<PackPart> slicePart(const WeightPart &spec) {
+  PackPart part;
+  part.transposed = spec.transposed;
+  size_t rank = spec.shape.size();
+  part.rows = spec.shape[0];
+  part.stride = part.columns = rank == 2 ? spec.shape[1] : 1;
+  auto slice = [](const std::optional<std::pair<int64_t, int64_t>> &range,
+                  int64_t &begin, int64_t &count) {
     if (!range)
       return true;
     if (range->first < 0 || range->first >= range->second ||
@@ -207,13 +220,174 @@ Expected<PackJob> makePackJob(const WeightSpec &spec, const Tensor &tensor) {
     count = range->second - range->first;
     return true;
   };
-  if (!slice(spec.sliceRows, job.rowBegin, job.rows) ||
-      !slice(spec.sliceColumns, job.columnBegin, job.columns))
-    return Error{where + ": slice is outside of " + tensor.shapeText()};
-  if (vector && rank == 2 && job.rows != 1)
-    return Error{where + " has shape " + tensor.shapeText() +
-                 ", a vector is one row of it vs " + std::to_string(job.rows)};
-  return job;
+  if (!slice(spec.sliceRows, part.rowBegin, part.rows) ||
+      !slice(spec.sliceColumns, part.columnBegin, part.columns) ||
+      (rank == 1 && spec.sliceColumns))
+    return Error{"slice is outside of " + text(spec.shape)};
+  return part;
+}
+
+} // namespace
+
+Expected<PackLayout> parsePack(std::string_view pack) {
+  using Kind = PackLayout::Kind;
+  PackLayout layout;
+  if (pack == "vector")
+    return layout;
+  auto unknown = [&] {
+    return Error{"pack \"" + std::string(pack) + "\" is not known"};
+  };
+  size_t colon = pack.rfind(':');
+  if (colon == std::string_view::npos)
+    return unknown();
+  std::string_view kind = pack.substr(0, colon), type = pack.substr(colon + 1);
+  if (type == "bf16")
+    layout.type = ElementType::BF16;
+  else if (type == "f16")
+    layout.type = ElementType::F16;
+  else if (type != "f32")
+    return unknown();
+  constexpr std::string_view panel = "panel:";
+  if (kind == "rows") {
+    layout.kind = Kind::Rows;
+  } else if (kind == "join") {
+    layout.kind = Kind::Join;
+  } else if (kind == "interleave8") {
+    layout.kind = Kind::Interleave;
+  } else if (kind.substr(0, panel.size()) == panel) {
+    layout.kind = Kind::Panel;
+    std::string_view width = kind.substr(panel.size());
+    auto [end, code] = std::from_chars(
+        width.data(), width.data() + width.size(), layout.panelWidth);
+    if (code != std::errc() || end != width.data() + width.size() ||
+        width.front() == '0' || layout.panelWidth < 1 ||
+        layout.panelWidth > 4096 || layout.type == ElementType::F16)
+      return unknown();
+  } else {
+    return unknown();
+  }
+  return layout;
+}
+
+Expected<void> checkPack(const WeightSpec &spec) {
+  using Kind = PackLayout::Kind;
+  std::string is = "is \"" + spec.pack + "\"";
+  Expected<PackLayout> layout = parsePack(spec.pack);
+  if (!layout)
+    return Error{is + ", which is not known"};
+  size_t count = spec.parts.size();
+  if (layout->kind == Kind::Interleave ? count != 2
+      : layout->kind == Kind::Join     ? count == 0
+                                       : count != 1)
+    return Error{is + " with " + std::to_string(count) + " parts"};
+  std::optional<PackPart> first;
+  for (const WeightPart &part : spec.parts) {
+    std::string where = is + ": tensor \"" + part.tensor + "\" ";
+    size_t rank = part.shape.size();
+    bool vector = layout->kind == Kind::Vector,
+         column = vector || layout->kind == Kind::Join ||
+                  layout->kind == Kind::Interleave;
+    if (rank != 2 && !(column && rank == 1))
+      return Error{where + "has shape " + text(part.shape) +
+                   ", 2 dimensions are required"};
+    Expected<PackPart> sliced = slicePart(part);
+    if (!sliced)
+      return Error{where + sliced.error().message};
+    if (vector && rank == 2 && sliced->rows != 1)
+      return Error{where + "has shape " + text(part.shape) +
+                   ", a vector is one row of it vs " +
+                   std::to_string(sliced->rows)};
+    if (part.transposed && (vector || rank == 1))
+      return Error{where + "is a vector and transposed"};
+    if (!first) {
+      first = *sliced;
+    } else if (sliced->inputs() != first->inputs() ||
+               rank != spec.parts.front().shape.size() ||
+               (layout->kind == Kind::Interleave &&
+                sliced->outputs() != first->outputs())) {
+      return Error{where + "gives " + std::to_string(sliced->outputs()) +
+                   " rows of " + std::to_string(sliced->inputs()) +
+                   ", the first part " + std::to_string(first->outputs()) +
+                   " of " + std::to_string(first->inputs())};
+    }
+  }
+  if (layout->kind == Kind::Interleave && first->outputs() % 8 != 0)
+    return Error{is + " of " + std::to_string(first->outputs()) +
+                 " rows, a multiple of 8 is required"};
+  return {};
+}
+
+int64_t PackJob::outputs() const {
+  int64_t rows = 0;
+  for (const PackPart &part : parts)
+    rows += part.outputs();
+  return rows;
+}
+
+int64_t PackJob::pieces() const {
+  return layout.kind == PackLayout::Kind::Panel
+             ? (outputs() + layout.panelWidth - 1) / layout.panelWidth
+             : outputs();
+}
+
+uint64_t PackJob::pieceBytes() const {
+  int64_t elements =
+      inputs() *
+      (layout.kind == PackLayout::Kind::Panel ? layout.panelWidth : 1);
+  return static_cast<uint64_t>(elements * elementBytes(layout.type));
+}
+
+const void *PackJob::inPlace() const {
+  const PackPart &part = parts.front();
+  DType wanted = layout.type == ElementType::BF16  ? DType::BF16
+                 : layout.type == ElementType::F16 ? DType::F16
+                                                   : DType::F32;
+  if ((layout.kind != PackLayout::Kind::Vector &&
+       layout.kind != PackLayout::Kind::Rows) ||
+      part.type != wanted || part.transposed || part.columns != part.stride)
+    return nullptr;
+  const std::byte *at =
+      part.data + part.rowBegin * part.stride * dtypeSize(wanted);
+  return reinterpret_cast<uintptr_t>(at) % dtypeSize(wanted) == 0 ? at
+                                                                  : nullptr;
+}
+
+void PackJob::pack(std::byte *out, int64_t begin, int64_t end) const {
+  while (begin != end) {
+    Run run = layout.kind == PackLayout::Kind::Panel
+                  ? Run{0, begin, end - begin}
+                  : runAt(*this, begin);
+    run.count = std::min(run.count, end - begin);
+    switch (parts[run.part].type) {
+    case DType::F32:
+      packFrom<StoredF32>(*this, run, out);
+      break;
+    case DType::BF16:
+      packFrom<StoredBF16>(*this, run, out);
+      break;
+    default:
+      packFrom<StoredF16>(*this, run, out);
+    }
+    begin += run.count;
+    out += static_cast<uint64_t>(run.count) * pieceBytes();
+  }
+}
+
+Expected<PackPart> storedPart(const WeightPart &spec, const Tensor &tensor) {
+  std::string where = "tensor \"" + tensor.name + "\" ";
+  if (tensor.type != DType::F32 && tensor.type != DType::F16 &&
+      tensor.type != DType::BF16)
+    return Error{where + "is " + std::string(dtypeName(tensor.type)) +
+                 ", F32, F16 or BF16 is required"};
+  if (tensor.shape != spec.shape)
+    return Error{where + "has shape " + tensor.shapeText() +
+                 ", the artifact was compiled for " + text(spec.shape)};
+  Expected<PackPart> part = slicePart(spec);
+  if (part) {
+    part->data = tensor.data;
+    part->type = tensor.type;
+  }
+  return part;
 }
 
 } // namespace rshard::runtime

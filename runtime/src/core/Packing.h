@@ -12,16 +12,21 @@ namespace rshard::runtime {
 
 /// The layout of a packed weight, from WeightSpec::pack.
 struct PackLayout {
-  enum class Kind : uint8_t { Panel, Vector, Rows } kind = Kind::Vector;
+  enum class Kind : uint8_t { Panel, Vector, Rows, Join, Interleave };
+  Kind kind = Kind::Vector;
   int64_t panelWidth = 1; ///< NR
-  bool bf16 = false;
+  ElementType type = ElementType::F32;
 };
 Expected<PackLayout> parsePack(std::string_view pack);
 
-/// A part of a stored tensor and how it is to be laid out.
-struct PackJob {
-  const Tensor *tensor = nullptr;
-  PackLayout layout;
+/// Whether the parts of a weight go with its pack and their slices with their
+/// shapes. The message begins with "is".
+Expected<void> checkPack(const WeightSpec &spec);
+
+/// A part of a stored tensor.
+struct PackPart {
+  const std::byte *data = nullptr; ///< of the whole tensor
+  DType type = DType::F32;
   bool transposed = false;
   int64_t rowBegin = 0, rows = 1;       ///< of the stored tensor, after slicing
   int64_t columnBegin = 0, columns = 1; ///< 1 column for a vector
@@ -29,19 +34,30 @@ struct PackJob {
 
   int64_t outputs() const { return transposed ? columns : rows; }
   int64_t inputs() const { return transposed ? rows : columns; }
-  /// Bytes of the packed form.
-  uint64_t bytes() const;
-  /// The place in the file if it can be used as it is, else nullptr.
-  const void *inPlace() const;
-  /// Independent parts, for threads.
-  int64_t parts() const;
-  /// Fills the parts [begin, end) of `out`.
-  void pack(void *out, int64_t begin, int64_t end) const;
 };
 
-/// Errors: a tensor of another shape than the code was generated for, a type
-/// that is not f32, f16 or bf16.
-Expected<PackJob> makePackJob(const WeightSpec &spec, const Tensor &tensor);
+/// A weight and how it is to be laid out: pieces of equal size, in order. A
+/// piece is a panel or a row.
+struct PackJob {
+  PackLayout layout;
+  std::vector<PackPart> parts;
+
+  int64_t outputs() const;
+  int64_t inputs() const { return parts.front().inputs(); }
+  int64_t pieces() const;
+  uint64_t pieceBytes() const;
+  uint64_t bytes() const {
+    return static_cast<uint64_t>(pieces()) * pieceBytes();
+  }
+  /// The place in the file if it can be used as it is, else nullptr.
+  const void *inPlace() const;
+  /// Writes the pieces [begin, end), the first of them to `out`.
+  void pack(std::byte *out, int64_t begin, int64_t end) const;
+};
+
+/// The part of that tensor. Errors: another shape than the code was generated
+/// for; a type that is not f32, f16 or bf16.
+Expected<PackPart> storedPart(const WeightPart &spec, const Tensor &tensor);
 
 } // namespace rshard::runtime
 

@@ -33,7 +33,7 @@ constexpr uint64_t alignment = 64;
 
 /// Padded; the largest number there is if it does not fit.
 uint64_t bytesOf(const BufferSpec &buffer, const RowCounts &rows) {
-  uint64_t bytes = 4;
+  uint64_t bytes = static_cast<uint64_t>(elementBytes(buffer.type));
   if (__builtin_mul_overflow(bytes, static_cast<uint64_t>(buffer.width),
                              &bytes) ||
       __builtin_mul_overflow(
@@ -143,12 +143,12 @@ Expected<RankArena> RankArena::create(const Manifest &manifest,
 }
 
 Expected<void> RankArena::allocate(Device &device) {
-  Expected<DeviceMemory> allocated = device.allocate(size);
+  Expected<std::shared_ptr<std::byte>> allocated = device.allocate(size);
   if (!allocated)
     return allocated.error();
   memory = std::move(*allocated);
   for (size_t i = 0; i != offsets.size(); ++i)
-    list[i].data = memory.data() + std::min(offsets[i], size - alignment);
+    list[i].data = memory.get() + std::min(offsets[i], size - alignment);
   return {};
 }
 
@@ -159,7 +159,7 @@ void RankArena::setRows(const Manifest &manifest, const RowCounts &rows) {
 
 void RankArena::poison(Device &device, bool all) {
   uint64_t begin = all ? ropeEnd : cacheEnd;
-  device.poison(memory.data() + begin, size - begin);
+  device.poison(memory.get() + begin, size - begin);
 }
 
 } // namespace rshard::runtime

@@ -47,7 +47,7 @@ public:
   uint64_t bytes() const { return size; }
 
 private:
-  DeviceMemory memory;
+  std::shared_ptr<std::byte> memory;
   uint64_t size = 0;
   uint64_t ropeEnd = 0,
            cacheEnd = 0; ///< tables first, then caches, then what a step uses

@@ -215,12 +215,12 @@ void Session::State::poisonPools(int32_t rank, int32_t exchange) {
     int64_t own = static_cast<int64_t>(
         data.routes.tables().find(tensor.positions)->size());
     int64_t all = data.largest[static_cast<size_t>(buffer.rows)];
-    auto *begin = static_cast<float *>(
-                      data.arena.buffers()[static_cast<size_t>(at)].data) +
-                  own * buffer.width;
+    int64_t rowBytes = buffer.width * elementBytes(buffer.type);
+    auto *begin = static_cast<std::byte *>(
+        data.arena.buffers()[static_cast<size_t>(at)].data);
     if (own < all)
-      device->poison(begin, static_cast<size_t>((all - own) * buffer.width) *
-                                sizeof(float));
+      device->poison(begin + own * rowBytes,
+                     static_cast<uint64_t>((all - own) * rowBytes));
   }
 }
 
@@ -276,6 +276,9 @@ Expected<Session> Session::create(const Artifact &artifact,
   if (Expected<void> result = state->lookUpResult(); !result)
     return Error{artifact.path().string() + ": " + result.error().message};
 
+  if (state->manifest.target.name != "cpu")
+    return Error{artifact.path().string() + ": artifact for target \"" +
+                 state->manifest.target.name + "\", sessions run on \"cpu\""};
   state->device = std::make_unique<HostDevice>();
   Expected<std::shared_ptr<const PackedWeights>> packed =
       state->device->pack(weights, state->manifest, state->options.progress);

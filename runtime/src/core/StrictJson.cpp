@@ -181,6 +181,14 @@ void JsonFields::read(const char *key, int64_t &out) {
   if (const json *value = at(key); value && !convert(*value, out))
     fail(key, "is not an integer");
 }
+void JsonFields::read(const char *key, int64_t &out, int64_t least,
+                      int64_t most) {
+  read(key, out);
+  if (out < least || out > most)
+    fail(key, "is " + std::to_string(out) + ", " + std::to_string(least) +
+                  " to " + std::to_string(most) + " is allowed");
+}
+
 void JsonFields::read(const char *key, double &out) {
   if (const json *value = at(key); value && !convert(*value, out))
     fail(key, "is not a number");

@@ -10,6 +10,8 @@
 
 #include "rshard/tokenset/Expected.h"
 
+#include <algorithm>
+#include <array>
 #include <nlohmann/json.hpp>
 #include <set>
 #include <string>
@@ -47,6 +49,19 @@ public:
       out.push_back(std::move(element));
     }
   }
+  /// A name out of a fixed list, as its index.
+  template <typename Enum, size_t N>
+  void read(const char *key, const std::array<std::string_view, N> &names,
+            Enum &out) {
+    std::string text;
+    read(key, text);
+    auto at = std::find(names.begin(), names.end(), text);
+    if (at == names.end())
+      return fail(key, "is \"" + text + "\", which is not known");
+    out = static_cast<Enum>(at - names.begin());
+  }
+  /// An integer from `least` to `most`.
+  void read(const char *key, int64_t &out, int64_t least, int64_t most);
   /// Calls fn(item, path of the item) for each element of an array.
   template <typename Fn> void each(const char *key, Fn fn) {
     const nlohmann::json *array = arrayAt(key);

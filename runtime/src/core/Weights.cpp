@@ -108,6 +108,7 @@ Weights::pack(const Manifest &manifest, const Progress &progress) const {
 
   struct Placed {
     PackJob job;
+    std::vector<const Tensor *> tensors;
     int64_t slot;
     uint64_t offset;
   };
@@ -116,24 +117,35 @@ Weights::pack(const Manifest &manifest, const Progress &progress) const {
   out->slots.assign(static_cast<size_t>(manifest.weightSlots()), nullptr);
   std::vector<Placed> jobs;
   for (const WeightSpec &spec : manifest.weights) {
+    if (Expected<void> fits = checkPack(spec); !fits)
+      return Error{"weight \"" + spec.symbol + "\": pack " +
+                   fits.error().message};
     int64_t first = spec.layers ? spec.layers->first : 0,
             last = spec.layers ? spec.layers->second : 1;
     for (int64_t layer = first; layer != last; ++layer) {
-      Expected<const Tensor *> tensor =
-          state->tensors.get(layerName(spec.tensor, layer));
-      if (!tensor)
-        return tensor.error();
-      Expected<PackJob> job = makePackJob(spec, **tensor);
-      if (!job)
-        return Error{state->tensors.files()[(*tensor)->file].string() + ": " +
-                     job.error().message};
+      PackJob job;
+      job.layout = *parsePack(spec.pack);
+      std::vector<const Tensor *> tensors;
+      for (const WeightPart &part : spec.parts) {
+        Expected<const Tensor *> tensor =
+            state->tensors.get(layerName(part.tensor, layer));
+        if (!tensor)
+          return tensor.error();
+        Expected<PackPart> stored = storedPart(part, **tensor);
+        if (!stored)
+          return Error{state->tensors.files()[(*tensor)->file].string() + ": " +
+                       stored.error().message};
+        job.parts.push_back(*stored);
+        tensors.push_back(*tensor);
+      }
       int64_t slot = spec.slot + layer - first;
-      if (const void *place = job->inPlace()) {
+      if (const void *place = job.inPlace()) {
         out->slots[static_cast<size_t>(slot)] = place;
         continue;
       }
-      jobs.push_back({*job, slot, out->bytes});
-      out->bytes += (job->bytes() + alignment - 1) / alignment * alignment;
+      uint64_t bytes = job.bytes();
+      jobs.push_back({std::move(job), std::move(tensors), slot, out->bytes});
+      out->bytes += (bytes + alignment - 1) / alignment * alignment;
     }
   }
   if (out->bytes != 0) {
@@ -149,12 +161,15 @@ Weights::pack(const Manifest &manifest, const Progress &progress) const {
   using Clock = std::chrono::steady_clock;
   Clock::time_point last = Clock::now();
   for (const Placed &placed : jobs) {
-    void *target = static_cast<std::byte *>(out->memory) + placed.offset;
-    parallelFor(placed.job.parts(), [&](int64_t begin, int64_t end) {
-      placed.job.pack(target, begin, end);
+    std::byte *target = static_cast<std::byte *>(out->memory) + placed.offset;
+    uint64_t piece = placed.job.pieceBytes();
+    parallelFor(placed.job.pieces(), [&](int64_t begin, int64_t end) {
+      placed.job.pack(target + static_cast<uint64_t>(begin) * piece, begin,
+                      end);
     });
     out->slots[static_cast<size_t>(placed.slot)] = target;
-    release(*placed.job.tensor);
+    for (const Tensor *tensor : placed.tensors)
+      release(*tensor);
     if (progress && Clock::now() - last > std::chrono::milliseconds(200)) {
       last = Clock::now();
       progress(placed.offset + placed.job.bytes(), out->bytes);

@@ -13,17 +13,17 @@ HostDevice::pack(const Weights &weights, const Manifest &manifest,
   return weights.pack(manifest, progress);
 }
 
-Expected<DeviceMemory> HostDevice::allocate(uint64_t bytes) {
+Expected<std::shared_ptr<std::byte>> HostDevice::allocate(uint64_t bytes) {
   // Pages are taken when touched: a session's capacity costs what is used.
   void *memory = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE,
                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (memory == MAP_FAILED)
     return Error{"no memory for an arena of " + std::to_string(bytes) +
                  " bytes: " + std::strerror(errno)};
-  return DeviceMemory(*this, memory, bytes);
+  return std::shared_ptr<std::byte>(
+      static_cast<std::byte *>(memory),
+      [bytes](std::byte *address) { ::munmap(address, bytes); });
 }
-
-void HostDevice::release(void *data, uint64_t bytes) { ::munmap(data, bytes); }
 
 Expected<void> HostDevice::write(void *to, std::span<const std::byte> bytes) {
   copy(to, bytes.data(), bytes.size());

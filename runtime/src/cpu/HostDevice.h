@@ -15,7 +15,7 @@ public:
   Expected<std::shared_ptr<const PackedWeights>>
   pack(const Weights &weights, const Manifest &manifest,
        const Progress &progress) override;
-  Expected<DeviceMemory> allocate(uint64_t bytes) override;
+  Expected<std::shared_ptr<std::byte>> allocate(uint64_t bytes) override;
   Expected<void> write(void *to, std::span<const std::byte> bytes) override;
   void show(std::span<const std::vector<int32_t> *const> lists,
             std::span<rshard_table> shown) override;
@@ -23,9 +23,6 @@ public:
   void copy(void *to, const void *from, uint64_t bytes) override;
   const void *fetch(const void *data, uint64_t bytes) override;
   Expected<void> finish() override;
-
-private:
-  void release(void *data, uint64_t bytes) override;
 };
 
 } // namespace rshard::runtime

@@ -13,6 +13,7 @@ size_t typeSize(int type) {
   case RSHARD_NCCL_INT32:
   case RSHARD_NCCL_FLOAT32:
     return 4;
+  case RSHARD_NCCL_FLOAT16:
   case RSHARD_NCCL_BFLOAT16:
     return 2;
   default:

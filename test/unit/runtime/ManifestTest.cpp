@@ -1,5 +1,6 @@
 #include "rshard/runtime/Manifest.h"
 
+#include <cstring>
 #include <gtest/gtest.h>
 
 namespace rshard::runtime {
@@ -29,9 +30,18 @@ Manifest sample() {
                {"workspace", ElementType::F32, 1, RowClass::Workspace}};
   m.tables = {"client.position", "wanted.row"};
   m.weights = {
-      {"q", "l.{}.q", {{0, 3}}, 0, {4, 4}, {{0, 2}}, {}, true, "panel:16:bf16"},
-      {"n", "norm", {}, 3, {4}, {}, {}, false, "vector"},
-      {"e", "embed", {}, 4, {10, 4}, {}, {}, false, "rows:f32"}};
+      {"q",
+       {{0, 3}},
+       0,
+       "panel:16:bf16",
+       {{"l.{}.q", {4, 4}, {{0, 2}}, {}, true}}},
+      {"n", {}, 3, "vector", {{"norm", {4}, {}, {}, false}}},
+      {"e", {}, 4, "rows:f32", {{"embed", {10, 4}, {}, {}, false}}},
+      {"gu",
+       {},
+       5,
+       "interleave8:bf16",
+       {{"gate", {16, 4}, {}, {}, false}, {"up", {16, 4}, {}, {}, false}}}};
   m.rope = {{"rope0", {0.1}, 1.5}};
   m.exchanges = standardExchanges(m.model);
   return m;
@@ -53,11 +63,9 @@ TEST(Manifest, RoundTrips) {
   ASSERT_TRUE(again) << again.error().message;
   EXPECT_EQ(again->toJson(), m.toJson());
   EXPECT_EQ(again->model.masks, m.model.masks);
-  EXPECT_EQ(again->weights[0].layers, m.weights[0].layers);
-  EXPECT_EQ(again->weights[0].sliceRows, m.weights[0].sliceRows);
-  EXPECT_EQ(again->weights[1].sliceRows, std::nullopt);
+  EXPECT_EQ(again->weights, m.weights);
   EXPECT_EQ(again->rope[0].inverseFrequencies, m.rope[0].inverseFrequencies);
-  EXPECT_EQ(again->weightSlots(), 5);
+  EXPECT_EQ(again->weightSlots(), 6);
 }
 
 TEST(Manifest, KnowsRowClassesByName) {
@@ -96,16 +104,144 @@ TEST(Manifest, NamesTheFieldThatIsWrong) {
   has("\"type\":\"i32\"", "\"type\":\"i33\"", "buffers[0].type");
   has("scratch", "rope0", "name \"rope0\" twice");
   has("\"tables\":[\"client.position\"", "\"tables\":[\"wanted.row\"", "twice");
-  has("panel:16:bf16", "panel:0:bf16", "weights[0].pack");
-  has("panel:16:bf16", "panel:16:f16", "weights[0].pack");
-  has("l.{}.q", "l.q", "weights[0].tensor");
+  for (const char *pack :
+       {"panel:0:bf16", "panel:04:bf16", "panel:4x:bf16", "panel::bf16",
+        "panel:16:f16", "panel:16", "rows:i32", "interleave4:f32", "join"})
+    has("panel:16:bf16", pack, "which is not known");
+  has("l.{}.q", "l.q", "weights[0].parts[0].tensor");
   has("\"slot\":3", "\"slot\":2", "slot 2 twice");
   has("\"slot\":3", "\"slot\":-3", "out of range");
-  has("\"shape\":[10,4]", "\"shape\":[10]", "1 dimensions");
-  has("\"slice_rows\":[0,2]", "\"slice_rows\":[0,5]", "ends at 5 of 4");
+  has("\"shape\":[10,4]", "\"shape\":[10]", "2 dimensions are required");
+  has("\"shape\":[10,4]", "\"shape\":[0,4]", "parts[0].shape has the dim");
+  has("\"slice_rows\":[0,2]", "\"slice_rows\":[0,5]", "outside of [4, 4]");
   has("\"slice_rows\":[0,2]", "\"slice_rows\":[2,2]", "not a range");
   has("\"inverse_frequencies\":[0.1]", "\"inverse_frequencies\":[0.1,1]",
       "width 4");
+}
+
+TEST(Manifest, RefusesPartsThatDoNotGoTogether) {
+  auto has = [](const char *from, const char *to, const char *text) {
+    std::string error = errorAfter(from, to);
+    EXPECT_NE(error.find(text), std::string::npos) << error;
+  };
+  has("\"shape\":[16,4],\"slice_columns\":null",
+      "\"shape\":[24,4],\"slice_columns\":null",
+      "weights[3].pack is \"interleave8:bf16\": tensor \"up\" gives 16 rows of "
+      "4, the first part 24 of 4");
+  has("\"shape\":[16,4],\"slice_columns\":null",
+      "\"shape\":[16,8],\"slice_columns\":[1,4]",
+      "\"up\" gives 16 rows of 4, the first part 16 of 3");
+  has("interleave8:bf16", "rows:bf16", "is \"rows:bf16\" with 2 parts");
+  has("\"parts\":[{\"shape\":[10,4],\"slice_columns\":null,\"slice_rows\":null,"
+      "\"tensor\":\"embed\",\"transposed\":false}]",
+      "\"parts\":[]", "is \"rows:f32\" with 0 parts");
+  Manifest m = sample();
+  auto error = [&] {
+    Expected<Manifest> read = Manifest::fromJson(m.toJson());
+    return read ? "" : read.error().message;
+  };
+  WeightSpec &both = m.weights[3];
+  both.parts[0].shape = both.parts[1].shape = {12, 4};
+  EXPECT_NE(error().find("of 12 rows, a multiple of 8"), std::string::npos);
+  both.pack = "join:f16";
+  EXPECT_EQ(error(), "");
+  both.parts[0].shape = {12};
+  EXPECT_NE(error().find("\"up\" gives 12 rows of 4"), std::string::npos);
+  both.parts[1].shape = {3};
+  EXPECT_EQ(error(), "");
+  both.parts[1].transposed = true;
+  EXPECT_NE(error().find("is a vector and transposed"), std::string::npos);
+}
+
+TEST(Manifest, ChecksKernels) {
+  Manifest m = sample();
+  m.target.name = "cuda";
+  m.target.chip = "sm_90a";
+  m.hostTables = {"wanted.row"};
+  KernelParameter map{ParameterKind::Map, 1, ElementType::BF16};
+  map.extents = {{64}, {2, 3}};
+  map.strides = {{128}};
+  map.box = {64, 16};
+  map.swizzle = 128;
+  m.kernels = {{"norm",
+                256,
+                1024,
+                2,
+                4,
+                {{0, 8}, {2, 1}},
+                {{ParameterKind::Pointer, 0},
+                 {ParameterKind::Rows, 0},
+                 {ParameterKind::Scalar, 2},
+                 map}},
+               {"add"}};
+  Expected<Manifest> again = Manifest::fromJson(m.toJson());
+  ASSERT_TRUE(again) << again.error().message;
+  EXPECT_EQ(again->kernels, m.kernels);
+  EXPECT_EQ(again->hostTables, m.hostTables);
+  EXPECT_EQ(again->target.chip, "sm_90a");
+  EXPECT_EQ(m.kernels[0].arguments(), 4); // an extent uses argument 3
+  EXPECT_EQ(m.kernels[1].arguments(), 0);
+
+  auto has = [&](auto change, const char *text) {
+    Manifest bad = m;
+    change(bad, bad.kernels[0], bad.kernels[0].parameters[3]);
+    Expected<Manifest> read = Manifest::fromJson(bad.toJson());
+    std::string error = read ? "" : read.error().message;
+    EXPECT_NE(error.find(text), std::string::npos) << error;
+  };
+#define CHANGE(what)                                                           \
+  [](Manifest &all, KernelSpec &kernel, KernelParameter &last) {               \
+    (void)all, (void)kernel, (void)last;                                       \
+    what;                                                                      \
+  }
+  has(CHANGE(all.target.chip = ""), "target is cuda with the chip \"\"");
+  has(CHANGE(all.target.name = "cpu"), "target is cpu with the chip");
+  has(CHANGE(all.target = {}), "kernels and host_tables belong to");
+  has(CHANGE(all.target = {}; all.kernels.clear()), "kernels and host_tables");
+  has(CHANGE(all.hostTables.push_back("x")), "name \"x\", which is not in");
+  has(CHANGE(all.hostTables.push_back("wanted.row")), "or twice");
+  has(CHANGE(all.kernels[1].name = "norm"), "kernels name \"norm\" twice");
+  has(CHANGE(kernel.name = ""), "kernels[0].name is empty");
+  has(CHANGE(kernel.threads = 1056), "kernels[0].threads is 1056, 1 to 1024");
+  has(CHANGE(kernel.threads = 33), "kernels[0].threads is 33, a multiple of");
+  has(CHANGE(kernel.shared = 232449), "kernels[0].shared is 232449, 0 to");
+  has(CHANGE(kernel.blocks = 0), "kernels[0].blocks is 0");
+  has(CHANGE(kernel.resident = -1), "kernels[0].resident is -1");
+  has(CHANGE(kernel.grid[0].per = 0), "kernels[0].grid has the entry [0, 0]");
+  has(CHANGE(kernel.grid[1].argument = 64), "has the entry [64, 1]");
+  has(CHANGE(last.argument = -1), "parameters[3].argument is -1, 0 to 63");
+  has(CHANGE(last.type = ElementType::I32), "parameters[3].type is i32");
+  has(CHANGE(last.extents.clear()), "extents has 0 dimensions, 1 to 5");
+  has(CHANGE(last.extents[0].factor = 0), "extents has the size 0");
+  has(CHANGE(last.extents[1].argument = 64), "extents[1].argument is 64");
+  has(CHANGE(last.strides.clear()), "strides has 0 entries for 2 dimensions");
+  has(CHANGE(last.strides[0].factor = 120),
+      "strides has the size 120, a multiple of 16");
+  has(CHANGE(last.box.pop_back()), "box has 1 entries for 2 dimensions");
+  has(CHANGE(last.box[1] = 257), "box has the size 257");
+  has(CHANGE(last.box[0] = 4), "box has rows of 8 bytes");
+  has(CHANGE(last.swizzle = 64), "box has rows of 128 bytes");
+  has(CHANGE(last.swizzle = 48), "swizzle is 48");
+#undef CHANGE
+  auto text = [&](const char *from, const char *to, const char *message) {
+    std::string json = m.toJson();
+    size_t at = json.find(from);
+    ASSERT_NE(at, std::string::npos) << from << " in " << json;
+    json.replace(at, std::strlen(from), to);
+    Expected<Manifest> read = Manifest::fromJson(json);
+    std::string error = read ? "" : read.error().message;
+    EXPECT_NE(error.find(message), std::string::npos) << error;
+  };
+  text("\"kind\":\"rows\"", "\"kind\":\"columns\"", "[1].kind is \"columns\"");
+  text("\"kind\":\"rows\"", "\"kind\":\"rows\",\"box\":[1]",
+       "[1].box is not a known field");
+  text("\"grid\":[[0,8]", "\"grid\":[[0]", "not [argument, per]");
+  text("{\"argument\":3,\"times\":2}", "{\"argument\":3}",
+       "extents[1].times is missing");
+  text("{\"argument\":3,\"times\":2}", "true",
+       "extents has an element of the wrong type");
+  text("\"shared\":1024", "\"shared\":1024,\"cluster\":2",
+       "kernels[0].cluster is not a known field");
 }
 
 TEST(Manifest, RefusesTextThatIsNotAnObject) {

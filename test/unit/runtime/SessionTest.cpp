@@ -184,7 +184,7 @@ TEST(Session, RefusesWhatDoesNotFit) {
       "comp vs wanted");
   has([](Manifest &m) { m.buffers[16].name = "y"; }, "no buffer \"result\"");
   has([](Manifest &m) { m.plan = "{"; }, "plan");
-  has([](Manifest &m) { m.weights[0].tensor = "embedding"; },
+  has([](Manifest &m) { m.weights[0].parts[0].tensor = "embedding"; },
       "no tensor \"embedding\"");
   has(
       [&](Manifest &m) {

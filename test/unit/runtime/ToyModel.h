@@ -107,25 +107,14 @@ public:
       TOY_CLASS_TABLES(TABLE)
 #undef TABLE
     }
-    m.weights = {{"embedding",
-                  "embed",
-                  {},
-                  toyEmbedding,
-                  {5, 2},
-                  {},
-                  {},
-                  false,
-                  "rows:f32"},
-                 {"model", "model", {}, toyModel, {5}, {}, {}, false, "vector"},
-                 {"factor",
-                  "l.{}.factor",
-                  {{0, toyLayers}},
-                  toyFactor,
-                  {1},
-                  {},
-                  {},
-                  false,
-                  "vector"}};
+    m.weights = {
+        {"embedding", {}, toyEmbedding, "rows:f32", {{"embed", {5, 2}}}},
+        {"model", {}, toyModel, "vector", {{"model", {5}}}},
+        {"factor",
+         {{0, toyLayers}},
+         toyFactor,
+         "vector",
+         {{"l.{}.factor", {1}}}}};
     m.rope = {{"rope", {0.0}, 2.0}};
     m.exchanges = standardExchanges(m.model);
     return m;

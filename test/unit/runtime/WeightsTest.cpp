@@ -38,9 +38,9 @@ struct Fixture {
 
 WeightSpec spec(std::vector<int64_t> shape, const std::string &pack) {
   WeightSpec out;
-  out.tensor = "w";
-  out.shape = std::move(shape);
+  out.symbol = "weight";
   out.pack = pack;
+  out.parts = {{"w", std::move(shape)}};
   return out;
 }
 
@@ -57,17 +57,18 @@ RC_GTEST_PROP(Weights, PanelsHoldEveryElementOnce, ()) {
   int64_t width = *rc::gen::element<int64_t>(1, 8, 16, 32);
   WeightSpec weight =
       spec({rows, columns}, "panel:" + std::to_string(width) + ":f32");
-  weight.transposed = *rc::gen::arbitrary<bool>();
+  WeightPart &part = weight.parts[0];
+  part.transposed = *rc::gen::arbitrary<bool>();
   int64_t r0 = 0, r1 = rows, c0 = 0, c1 = columns;
   if (*rc::gen::arbitrary<bool>()) {
     r0 = *rc::gen::inRange<int64_t>(0, rows);
     r1 = *rc::gen::inRange<int64_t>(r0 + 1, rows + 1);
-    weight.sliceRows = {r0, r1};
+    part.sliceRows = {r0, r1};
   }
   if (*rc::gen::arbitrary<bool>()) {
     c0 = *rc::gen::inRange<int64_t>(0, columns);
     c1 = *rc::gen::inRange<int64_t>(c0 + 1, columns + 1);
-    weight.sliceColumns = {c0, c1};
+    part.sliceColumns = {c0, c1};
   }
   std::vector<float> values = numbers(rows * columns);
   Fixture f;
@@ -76,13 +77,13 @@ RC_GTEST_PROP(Weights, PanelsHoldEveryElementOnce, ()) {
                          bytesOf(values)),
              weight));
   RC_ASSERT(out != nullptr);
-  int64_t n = weight.transposed ? c1 - c0 : r1 - r0;
-  int64_t k = weight.transposed ? r1 - r0 : c1 - c0;
+  int64_t n = part.transposed ? c1 - c0 : r1 - r0;
+  int64_t k = part.transposed ? r1 - r0 : c1 - c0;
   int64_t panels = (n + width - 1) / width;
   for (int64_t i = 0; i != panels * width; ++i)
     for (int64_t j = 0; j != k; ++j) {
-      int64_t row = r0 + (weight.transposed ? j : i);
-      int64_t column = c0 + (weight.transposed ? i : j);
+      int64_t row = r0 + (part.transposed ? j : i);
+      int64_t column = c0 + (part.transposed ? i : j);
       float expected =
           i < n ? values[static_cast<size_t>(row * columns + column)] : 0;
       RC_ASSERT(out[(i / width * k + j) * width + i % width] == expected);
@@ -125,6 +126,122 @@ TEST(Weights, WidensHalfPrecisionExactly) {
   EXPECT_EQ(out[7], 0);
 }
 
+/// By the definition: the nearest multiple of the step at this size, the even
+/// one of two.
+uint16_t nearestF16(float value) {
+  double size = std::fabs(static_cast<double>(value));
+  auto number = [](uint16_t raw) {
+    int exponent = raw >> 10, fraction = raw & 0x3ff;
+    return exponent == 0 ? std::ldexp(fraction, -24)
+                         : std::ldexp(1024 + fraction, exponent - 25);
+  };
+  uint16_t low = 0, high = 0x7c00; // infinity counts as 2^16
+  while (high - low > 1) {
+    uint16_t middle = static_cast<uint16_t>((low + high) / 2);
+    (number(middle) <= size ? low : high) = middle;
+  }
+  double below = size - number(low), above = number(high) - size;
+  uint16_t nearest = below < above   ? low
+                     : below > above ? high
+                     : low % 2 == 0  ? low
+                                     : high;
+  return static_cast<uint16_t>(nearest | (std::signbit(value) ? 0x8000 : 0));
+}
+
+TEST(Weights, RoundsToF16LikeHardware) {
+  std::vector<float> values;
+  // Every f16, its neighbours in f32, and the points halfway to the next one.
+  for (uint32_t raw = 0; raw != 0x7c00; ++raw) {
+    int exponent = static_cast<int>(raw >> 10), fraction = raw & 0x3ff;
+    double at = exponent == 0 ? std::ldexp(fraction, -24)
+                              : std::ldexp(1024 + fraction, exponent - 25);
+    double step = std::ldexp(1, std::max(exponent, 1) - 25);
+    for (double x : {at, at + step / 2}) {
+      float center = static_cast<float>(x);
+      for (float y : {center, std::nextafter(center, 1e9f),
+                      std::nextafter(center, -1e9f)})
+        values.push_back(raw % 2 ? -y : y);
+    }
+  }
+  values.push_back(3e38f);
+  values.push_back(1e-30f);
+  int64_t count = static_cast<int64_t>(values.size());
+  Fixture f;
+  auto *out = static_cast<const uint16_t *>(f.pack(
+      safeTensors(header("F32", 1, count, values.size() * 4), bytesOf(values)),
+      spec({1, count}, "rows:f16")));
+  ASSERT_NE(out, nullptr) << f.error;
+  for (size_t i = 0; i != values.size(); ++i)
+    ASSERT_EQ(out[i], nearestF16(values[i])) << values[i];
+  std::vector<float> special{NAN, INFINITY, -INFINITY};
+  out = static_cast<const uint16_t *>(
+      f.pack(safeTensors(header("F32", 1, 3, 12), bytesOf(special)),
+             spec({1, 3}, "rows:f16")));
+  EXPECT_EQ(out[0], 0x7e00);
+  EXPECT_EQ(out[1], 0x7c00);
+  EXPECT_EQ(out[2], 0xfc00);
+}
+
+/// Rows of two tensors as one weight, against the definitions of the packs.
+RC_GTEST_PROP(Weights, JoinsAndInterleavesRows, ()) {
+  bool interleave = *rc::gen::arbitrary<bool>();
+  bool vectors = *rc::gen::arbitrary<bool>();
+  int64_t inputs = vectors ? 1 : *rc::gen::inRange<int64_t>(1, 150);
+  std::string header = "{", data;
+  std::vector<std::vector<float>> rows; // of all parts, in order
+  WeightSpec weight;
+  weight.pack = interleave ? "interleave8:f32" : "join:f32";
+  int64_t outputs = 8 * *rc::gen::inRange<int64_t>(1, 12), first = 0;
+  int parts = interleave ? 2 : *rc::gen::inRange(1, 4);
+  for (int i = 0; i != parts; ++i) {
+    if (!interleave)
+      outputs = *rc::gen::inRange<int64_t>(1, 100);
+    if (i == 0)
+      first = outputs;
+    WeightPart part{"t" + std::to_string(i), {outputs}};
+    part.transposed = !vectors && *rc::gen::arbitrary<bool>();
+    // Every tensor is one row and one column larger than the part.
+    int64_t height = (part.transposed ? inputs : outputs) + 1,
+            width = (part.transposed ? outputs : inputs) + 1;
+    part.shape = vectors ? std::vector<int64_t>{height}
+                         : std::vector<int64_t>{height, width};
+    part.sliceRows = {1, height};
+    if (vectors)
+      width = 1;
+    else
+      part.sliceColumns = {0, width - 1};
+    std::vector<float> values = numbers(height * width);
+    for (float &value : values)
+      value += static_cast<float>(100000 * i);
+    for (int64_t n = 0; n != outputs; ++n) {
+      std::vector<float> &row = rows.emplace_back();
+      for (int64_t k = 0; k != inputs; ++k)
+        row.push_back(values[static_cast<size_t>(
+            (part.transposed ? (k + 1) * width + n : (n + 1) * width + k))]);
+    }
+    header += std::string(i ? "," : "") + "\"" + part.tensor +
+              R"(":{"dtype":"F32","shape":[)" + std::to_string(height) +
+              (vectors ? "" : "," + std::to_string(width)) +
+              R"(],"data_offsets":[)" + std::to_string(data.size()) + ",";
+    data += bytesOf(values);
+    header += std::to_string(data.size()) + "]}";
+    weight.parts.push_back(part);
+  }
+  Fixture f;
+  auto *out = static_cast<const float *>(
+      f.pack(safeTensors(header + "}", data), weight));
+  RC_ASSERT(out != nullptr);
+  for (size_t r = 0; r != rows.size(); ++r) {
+    size_t from = !interleave ? r
+                  : r / 8 % 2 == 0
+                      ? r / 16 * 8 + r % 8
+                      : static_cast<size_t>(first) + r / 16 * 8 + r % 8;
+    for (int64_t k = 0; k != inputs; ++k)
+      RC_ASSERT(out[static_cast<int64_t>(r) * inputs + k] ==
+                rows[from][static_cast<size_t>(k)]);
+  }
+}
+
 TEST(Weights, MapsRowsInPlaceWhereItCan) {
   std::vector<float> values = numbers(12);
   auto file = [&](int padding) {
@@ -135,7 +252,7 @@ TEST(Weights, MapsRowsInPlaceWhereItCan) {
   for (int padding : {0, 4, 1, 2}) {
     Fixture f;
     WeightSpec rows = spec({4, 3}, "rows:f32");
-    rows.sliceRows = {1, 4};
+    rows.parts[0].sliceRows = {1, 4};
     auto *out = static_cast<const float *>(f.pack(file(padding), rows));
     ASSERT_NE(out, nullptr) << f.error;
     EXPECT_EQ(f.packed->packedBytes() == 0, padding % 4 == 0);
@@ -144,7 +261,7 @@ TEST(Weights, MapsRowsInPlaceWhereItCan) {
   }
   Fixture f;
   WeightSpec columns = spec({4, 3}, "rows:f32");
-  columns.sliceColumns = {1, 3};
+  columns.parts[0].sliceColumns = {1, 3};
   auto *out = static_cast<const float *>(f.pack(file(0), columns));
   ASSERT_NE(out, nullptr);
   EXPECT_EQ(out[3], values[5]);
@@ -161,7 +278,7 @@ TEST(Weights, NumbersSlotsByLayer) {
           bytesOf({3, 4})));
   Manifest manifest;
   WeightSpec layers = spec({1}, "vector");
-  layers.tensor = "l.{}.n";
+  layers.parts[0].tensor = "l.{}.n";
   layers.layers = {3, 5};
   layers.slot = 1;
   manifest.weights = {layers};
@@ -190,12 +307,13 @@ TEST(Weights, NamesTensorAndBothShapes) {
   has(file, spec({2, 3}, "panel:8:f32"),
       "\"w\" has shape [2, 2], the artifact was compiled for [2, 3]");
   has(file, spec({2, 2}, "vector"), "one row of it vs 2");
-  has(file, spec({2, 2}, "pan"), "\"pan\" is not known");
+  has(file, spec({2, 2}, "pan"),
+      "weight \"weight\": pack is \"pan\", which is not known");
   WeightSpec missing = spec({2, 2}, "panel:8:f32");
-  missing.tensor = "v";
+  missing.parts[0].tensor = "v";
   has(file, missing, "no tensor \"v\"");
   WeightSpec outside = spec({2, 2}, "panel:8:f32");
-  outside.sliceRows = {1, 3};
+  outside.parts[0].sliceRows = {1, 3};
   has(file, outside, "outside of [2, 2]");
   has(safeTensors(header("I32", 2, 2, 16), bytesOf(numbers(4))),
       spec({2, 2}, "panel:8:f32"), "is I32");
@@ -204,7 +322,7 @@ TEST(Weights, NamesTensorAndBothShapes) {
 TEST(Weights, TakesARowOfAMatrixAsAVector) {
   Fixture f;
   WeightSpec row = spec({4, 3}, "vector");
-  row.sliceRows = {2, 3};
+  row.parts[0].sliceRows = {2, 3};
   std::vector<float> values = numbers(12);
   auto *out = static_cast<const float *>(
       f.pack(safeTensors(header("F32", 4, 3, 48), bytesOf(values)), row));

@@ -61,6 +61,7 @@ void rshard_parallel_for(void (*fn)(void *ctx, int64_t begin, int64_t end),
 /* NCCL's signatures and semantics. Enumerations are int; 0 is success. */
 enum {
   RSHARD_NCCL_INT32 = 2,
+  RSHARD_NCCL_FLOAT16 = 6,
   RSHARD_NCCL_FLOAT32 = 7,
   RSHARD_NCCL_BFLOAT16 = 9
 };

@@ -5,7 +5,8 @@
 // SHA-256 of the section table, the table (name 16 bytes, u64 offset, u64 size,
 // SHA-256 of the bytes), then the sections in the table's order, each at the
 // next multiple of 64; bytes between them are zero. A SHA-256 is 64 hexadecimal
-// digits. Sections: "manifest" (JSON), "host" (ELF shared object), "ir" (text).
+// digits. Sections: "manifest" (JSON), "host" (ELF shared object), for the
+// target cuda "cubin" and "ptx" (text), "ir" (text).
 //
 //===----------------------------------------------------------------------===//
 #ifndef RSHARD_RUNTIME_ARTIFACT_H
@@ -20,13 +21,20 @@
 
 namespace rshard::runtime {
 
+/// The kernels of a device, all in one module.
+struct DeviceCode {
+  std::span<const std::byte> cubin;
+  std::string_view ptx;
+};
+
 /// Writes the container, to a file beside `path` first, so that nothing
 /// half-written is ever found under that name. The same input gives the same
-/// bytes (C9).
+/// bytes (C9). `device`: for the target cuda.
 Expected<void> writeArtifact(const std::filesystem::path &path,
                              const Manifest &manifest,
                              std::span<const std::byte> host,
-                             std::string_view ir);
+                             std::string_view ir,
+                             const DeviceCode &device = {});
 
 /// Host code, mapped for execution as long as this object lives.
 class HostCode {
@@ -63,6 +71,8 @@ public:
   const Manifest &manifest() const { return contents; }
   std::span<const std::byte> host() const { return code; }
   std::string_view ir() const { return irText; }
+  /// Empty for the CPU.
+  const DeviceCode &device() const { return kernels; }
   /// SHA-256 of the host section.
   const std::string &hostHash() const { return codeHash; }
 
@@ -77,6 +87,7 @@ private:
   Manifest contents;
   std::span<const std::byte> code;
   std::string_view irText;
+  DeviceCode kernels;
   std::string codeHash;
 };
 

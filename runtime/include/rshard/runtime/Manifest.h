@@ -8,6 +8,7 @@
 #ifndef RSHARD_RUNTIME_MANIFEST_H
 #define RSHARD_RUNTIME_MANIFEST_H
 
+#include "rshard/runtime/Kernel.h"
 #include "rshard/tokenset/Mask.h"
 
 #include <cstdint>
@@ -20,9 +21,6 @@
 namespace rshard::runtime {
 using tokenset::Error;
 using tokenset::Expected;
-
-/// Element type of a buffer.
-enum class ElementType : uint8_t { F32, I32 };
 
 /// How many rows a buffer has: a class that the session turns into numbers once
 /// per rank, from the largest step within its capacity.
@@ -59,26 +57,38 @@ struct BufferSpec {
   RowClass rows = RowClass::Comp;
 };
 
-/// A weight as the kernels read it. One slot of rshard_frame::weights, or one
-/// per layer.
-struct WeightSpec {
-  std::string symbol; ///< for messages and inspection
+/// A stored tensor, or a part of one, as a matrix [N, K] or a vector [N].
+struct WeightPart {
   std::string
       tensor; ///< name in the model's safetensors; "{}" stands for the layer
-  std::optional<std::pair<int64_t, int64_t>>
-      layers;       ///< [first, last); none: a single tensor
-  int64_t slot = 0; ///< weights[slot + layer - first]
   std::vector<int64_t>
       shape; ///< the stored shape that the code was generated for
   /// Part of the stored tensor, before transposition: [begin, end) of the rows
   /// (elements of a vector) and of the columns.
-  std::optional<std::pair<int64_t, int64_t>> sliceRows, sliceColumns;
-  bool transposed = false; ///< panels only: stored as [K, N] instead of [N, K]
-  /// "panel:NR:f32" or "panel:NR:bf16": a linear's weight [N, K] as
-  /// [ceil(N/NR)][K][NR], zero padded; "vector": f32 [N], from a vector or one
-  /// row of a matrix; "rows:f32" or "rows:bf16": row-major [rows, width],
-  /// mapped in place where the file holds that type (embeddings).
+  std::optional<std::pair<int64_t, int64_t>> sliceRows = {}, sliceColumns = {};
+  bool transposed = false; ///< a matrix that is stored as [K, N]
+  bool operator==(const WeightPart &) const = default;
+};
+
+/// A weight as the kernels read it. One slot of rshard_frame::weights, or one
+/// per layer.
+struct WeightSpec {
+  std::string symbol; ///< for messages and inspection
+  std::optional<std::pair<int64_t, int64_t>>
+      layers;       ///< [first, last); none: a single tensor
+  int64_t slot = 0; ///< weights[slot + layer - first]
+  /// TYPE is f32, bf16 or f16.
+  /// "panel:NR:f32", "panel:NR:bf16": a linear's weight as [ceil(N/NR)][K][NR],
+  /// zero padded.
+  /// "vector": f32 [N]; also from one row of a matrix.
+  /// "rows:TYPE": [N, K], row-major; the CPU maps it in place where the file
+  /// holds that type.
+  /// "join:TYPE": the parts one below the other.
+  /// "interleave8:TYPE": two parts of one shape, 8 rows of the first, 8 of the
+  /// second, and so on.
   std::string pack;
+  std::vector<WeightPart> parts; ///< one, unless the pack says otherwise
+  bool operator==(const WeightSpec &) const = default;
 };
 
 struct RopeSpec {
@@ -126,10 +136,12 @@ struct Hashes {
 };
 
 struct TargetInfo {
-  std::string name = "cpu";
-  std::string cpu; ///< as LLVM calls it
+  std::string name = "cpu"; ///< "cpu" or "cuda"
+  std::string cpu;          ///< of the host code, as LLVM calls it
   std::vector<std::string>
       features; ///< as LLVM calls them; the machine must have every one
+  std::string chip =
+      {}; ///< of the kernels, as ptxas calls it ("sm_90a"); cuda only
 };
 
 struct Manifest {
@@ -141,6 +153,12 @@ struct Manifest {
   std::string plan; ///< tokenset::Plan as its JSON text
   std::vector<BufferSpec> buffers;
   std::vector<std::string> tables;
+  /// Those among `tables` whose entries the host code reads: what it runs
+  /// depends on them, on the sizes of all tables and on the rows of the
+  /// buffers, and on nothing else. Empty for the CPU, where all code is host
+  /// code.
+  std::vector<std::string> hostTables;
+  std::vector<KernelSpec> kernels; ///< rshard_run's second argument; cuda only
   std::vector<WeightSpec> weights;
   std::vector<RopeSpec> rope;
   std::vector<ExchangeSpec> exchanges;

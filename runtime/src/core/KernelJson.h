@@ -1,0 +1,23 @@
+//===- KernelJson.h - Kernels in the manifest
+//-------------------------------===//
+#ifndef RSHARD_RUNTIME_SRC_KERNELJSON_H
+#define RSHARD_RUNTIME_SRC_KERNELJSON_H
+
+#include "StrictJson.h"
+#include "rshard/runtime/Kernel.h"
+
+namespace rshard::runtime {
+
+// In the order of ElementType.
+constexpr std::array<std::string_view, 4> elementTypes{"f32", "i32", "bf16",
+                                                       "f16"};
+
+nlohmann::json kernelJson(const KernelSpec &kernel);
+/// Checks what can be checked without a launch; the first problem goes into
+/// `error`.
+KernelSpec readKernel(const nlohmann::json &value, std::string path,
+                      std::string &error);
+
+} // namespace rshard::runtime
+
+#endif
