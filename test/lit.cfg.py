@@ -28,3 +28,7 @@ config.substitutions += [
     (r"\brshard-opt\b", opt),
     ("%golden", os.path.join(config.test_source_root, "golden")),
 ]
+
+# Tests that assemble kernels look for it where the compiler does.
+if lit.util.which("ptxas", os.pathsep.join([os.environ.get("CUDA_HOME", "") + "/bin", config.environment["PATH"], "/usr/local/cuda/bin"])):
+    config.available_features.add("ptxas")

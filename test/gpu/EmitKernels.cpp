@@ -5,7 +5,8 @@
 // REQUESTS.json is a list of {"kernel": FAMILY, ...parameters of the family}.
 // Writes DIRECTORY/kernels.{ptx,cubin,json}; the last lists, in the order of
 // the requests, the kernel's name and how it is launched (as an artifact's
-// manifest says it), and its registers.
+// manifest says it), and its registers. With - for the directory it prints the
+// kernels' IR instead.
 //
 //===----------------------------------------------------------------------===//
 
@@ -51,6 +52,28 @@ static SymbolRefAttr addKernel(cuda::KernelLibrary &library,
   std::optional<Activation> activation =
       symbolizeActivation(request.getString("activation").value_or(""));
   int64_t width = integer("width"), heads = integer("heads", 1);
+  if (family == "linear") {
+    cuda::LinearParams params;
+    params.inputs = integer("inputs");
+    if (const json::Array *outputs = request.getArray("outputs"))
+      for (const json::Value &width : *outputs)
+        params.outputs.push_back(width.getAsInteger().value_or(0));
+    params.element = element;
+    params.result = typeOf("result");
+    params.activation = activation;
+    params.bias = flag("bias");
+    params.residual = flag("residual");
+    params.gated = flag("gated");
+    if (std::optional<StringRef> name = request.getString("schedule")) {
+      const cuda::LinearSchedule *schedule = cuda::findLinearSchedule(*name);
+      return schedule ? library.linear(params, *schedule) : SymbolRefAttr();
+    }
+    auto variants = library.linear(params);
+    return llvm::find_if(
+               variants,
+               [&](const auto &one) { return one.rows >= integer("rows"); })
+        ->kernel;
+  }
   if (family == "norm") {
     cuda::NormParams params;
     params.kind =
@@ -159,6 +182,10 @@ int main(int argc, char **argv) {
   auto emitError = [&] { return module->emitError(); };
   if (failed(verify(*module)))
     return 1;
+  if (StringRef(argv[2]) == "-") {
+    module->print(llvm::outs());
+    return 0;
+  }
   FailureOr<std::string> assembler =
       cuda::findAssembler(argc > 3 ? argv[3] : "", emitError);
   if (failed(assembler))

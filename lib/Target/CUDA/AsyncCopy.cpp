@@ -32,11 +32,12 @@ void arriveExpecting(DeviceBuilder &k, Int barrier, int64_t bytes) {
       NVVM::MemScopeKind::CTA, /*relaxed=*/false, Value());
 }
 
-Stage Stage::next(int64_t stages) const {
+Stage Stage::skip(int64_t count, int64_t stages) const {
   DeviceBuilder &k = index.builder();
-  Int following = index + 1;
-  Bool wraps = following == stages;
-  return {k.select(wraps, k.integer(0), following), phase ^ k.widen(wraps)};
+  Int later = index + count % stages;
+  Bool wraps = later > stages - 1;
+  return {k.select(wraps, later - stages, later),
+          phase ^ k.widen(wraps) ^ k.integer(count / stages % 2)};
 }
 
 static Values coordinates(ArrayRef<Int> at) {

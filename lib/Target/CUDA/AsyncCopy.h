@@ -43,7 +43,9 @@ void arriveExpecting(DeviceBuilder &k, Int barrier, int64_t bytes);
 struct Stage {
   Int index, phase;
   /// The next one of `stages`.
-  Stage next(int64_t stages) const;
+  Stage next(int64_t stages) const { return skip(1, stages); }
+  /// The one that comes `count` later.
+  Stage skip(int64_t count, int64_t stages) const;
 };
 
 /// Copies the box at `at` (innermost coordinate first) to shared memory; its

@@ -84,8 +84,9 @@ KernelLibrary::define(const std::string &name, const Launch &launch,
       NVVM::NVVMDialect::getReqntidAttrName(),
       ops.getDenseI32ArrayAttr({static_cast<int32_t>(launch.threads), 1, 1}));
   // With the block's size this is the register cap that setmaxnreg needs.
-  function->setAttr(NVVM::NVVMDialect::getMinctasmAttrName(),
-                    ops.getI32IntegerAttr(1));
+  function->setAttr(
+      NVVM::NVVMDialect::getMinctasmAttrName(),
+      ops.getI32IntegerAttr(static_cast<int32_t>(launch.together)));
   function->setAttr(kernelAttrName,
                     KernelAttr::get(context, launch.threads, launch.shared,
                                     launch.blocks, launch.resident, launch.grid,

@@ -21,6 +21,7 @@
 #include "RShard/RShard.h"
 #include "mlir/Dialect/GPU/IR/GPUDialect.h"
 #include "mlir/IR/BuiltinOps.h"
+#include "rshard/Target/CUDA/LinearSchedule.h"
 #include <optional>
 #include <string>
 
@@ -41,6 +42,9 @@ struct LinearParams {
   bool bias = false; ///< one f32 for each row of w
   bool residual = false;
   bool gated = false;
+
+  /// N, of w.
+  int64_t weightRows() const;
 };
 
 /// Grouped-query attention of `queryHeads` heads that share `keyHeads`.
@@ -89,6 +93,10 @@ public:
   /// residual. The variants are in ascending order of rows, the last one takes
   /// any number.
   llvm::SmallVector<Variant> linear(const LinearParams &params);
+  /// The same with one schedule, for any number of rows; one without a
+  /// pipeline where a pipeline cannot address the operands.
+  mlir::SymbolRefAttr linear(const LinearParams &params,
+                             const LinearSchedule &schedule);
 
   /// (q[?,Hq*d], k[?,Hk*d], v[?,Hk*d], first[?] i32, last[?] i32, o[?,Hq*d],
   /// lse[?,Hq] f32, continues: i32). Query i sees exactly the keys [first[i],
@@ -141,6 +149,8 @@ private:
     int64_t shared = 0;
     int64_t blocks = 1;
     int64_t resident = 0;
+    int64_t together =
+        1; ///< blocks that fit a multiprocessor at once, at least
     llvm::SmallVector<BlocksAttr> grid;
     llvm::SmallVector<mlir::Attribute> parameters;
   };
@@ -149,6 +159,13 @@ private:
   mlir::SymbolRefAttr
   define(const std::string &name, const Launch &launch,
          llvm::function_ref<void(DeviceBuilder &, mlir::ValueRange)> body);
+
+  mlir::SymbolRefAttr pipelinedLinear(const std::string &name,
+                                      const LinearParams &params,
+                                      const LinearSchedule &schedule);
+  mlir::SymbolRefAttr smallLinear(const std::string &name,
+                                  const LinearParams &params,
+                                  const LinearSchedule &schedule);
 
   /// (x[?,W]..., vector[W] f32?, y[?,W]): `body` of the elements of `inputs`
   /// matrices and the vector, at every place.

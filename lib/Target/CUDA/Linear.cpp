@@ -1,0 +1,62 @@
+//===- Linear.cpp - which kernel computes a matrix product ----------------===//
+
+#include "LinearEpilogue.h"
+#include "rshard/Target/CUDA/KernelLibrary.h"
+#include "llvm/ADT/STLExtras.h"
+#include <numeric>
+
+using namespace mlir;
+
+namespace rshard::cuda {
+
+int64_t LinearParams::weightRows() const {
+  return (gated ? 2 : 1) *
+         std::accumulate(outputs.begin(), outputs.end(), int64_t(0));
+}
+
+static std::string nameOf(const LinearParams &params,
+                          const LinearSchedule &schedule) {
+  std::string name = "linear_" + schedule.name.str() + "_" +
+                     std::to_string(params.inputs) + "x";
+  for (auto [i, width] : llvm::enumerate(params.outputs))
+    name += (i ? "_" : "") + std::to_string(width);
+  name += "_" + elementName(params.element);
+  if (params.result != params.element)
+    name += "_" + elementName(params.result);
+  if (params.bias)
+    name += "_bias";
+  if (params.activation)
+    name += "_" + stringifyActivation(*params.activation).str();
+  if (params.gated)
+    name += "_gated";
+  if (params.residual)
+    name += "_residual";
+  return name;
+}
+
+SymbolRefAttr KernelLibrary::linear(const LinearParams &params,
+                                    const LinearSchedule &schedule) {
+  const LinearSchedule &used =
+      schedule.isPipelined() && !canPipeline(params, schedule)
+          ? *findLinearSchedule("small16")
+          : schedule;
+  std::string name = nameOf(params, used);
+  return used.isPipelined() ? pipelinedLinear(name, params, used)
+                            : smallLinear(name, params, used);
+}
+
+SmallVector<KernelLibrary::Variant>
+KernelLibrary::linear(const LinearParams &params) {
+  SmallVector<Variant> variants;
+  for (const LinearChoice &choice :
+       chooseLinearSchedules(params.weightRows(), params.inputs)) {
+    SymbolRefAttr kernel = linear(params, *choice.schedule);
+    if (!variants.empty() && variants.back().kernel == kernel)
+      variants.back().rows = choice.rows;
+    else
+      variants.push_back({choice.rows, kernel});
+  }
+  return variants;
+}
+
+} // namespace rshard::cuda

@@ -1,0 +1,109 @@
+//===- LinearEpilogue.h - from accumulators to results -----------*- C++
+//-*-===//
+//
+// What a pipelined matrix product does with a finished tile. Every warp works
+// alone: it turns its accumulators into panels of 16 rows in shared memory,
+// which the copy engine takes to global memory (bias, activation and gate on
+// the way in registers; the residual arrives where its panel will be).
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef RSHARD_LIB_TARGET_CUDA_LINEAREPILOGUE_H
+#define RSHARD_LIB_TARGET_CUDA_LINEAREPILOGUE_H
+
+#include "AsyncCopy.h"
+#include "rshard/Target/CUDA/KernelLibrary.h"
+#include "rshard/Target/CUDA/LinearSchedule.h"
+
+namespace rshard::cuda {
+
+/// bias, activation and gate of one value; what the columns of a tile become is
+/// the same in every schedule.
+Float finishValue(DeviceBuilder &k, const LinearParams &params, Float value,
+                  std::optional<Float> up = std::nullopt);
+
+/// The shape of the panels, by parameters and schedule alone.
+class PanelShape {
+public:
+  PanelShape(const LinearParams &params, const LinearSchedule &schedule);
+
+  static constexpr int64_t rows = 16;
+  int64_t tileColumns;   ///< of the result, for one tile of w's rows
+  int64_t columns;       ///< of a panel
+  int64_t rowBytes;      ///< of a panel: 128 or 64, which is also its swizzle
+  int64_t buffers;       ///< panels of one warp in shared memory
+  int64_t panelsPerTile; ///< of one warp
+  int64_t blocks;        ///< of 64 rows that a warpgroup accumulates
+  bool copied; ///< the copy engine can address every result; else threads store
+
+  int64_t bytes() const { return rows * rowBytes; }
+};
+
+/// Whether a pipelined schedule can run the product at all.
+bool canPipeline(const LinearParams &params, const LinearSchedule &schedule);
+
+class LinearEpilogue {
+public:
+  /// What the kernel's parameters are for it.
+  struct Operands {
+    mlir::Value residual; ///< map
+    Global bias;          ///< if there is one
+    llvm::SmallVector<mlir::Value>
+        results; ///< maps if `copied`, else addresses
+    Int rows;
+  };
+
+  LinearEpilogue(const LinearParams &params, const LinearSchedule &schedule)
+      : params(params), shape(params, schedule), staging(schedule.staging) {}
+
+  const PanelShape &getShape() const { return shape; }
+
+  /// Reserves shared memory for `warps`.
+  void reserve(SharedLayout &layout, int64_t warps);
+  /// By one thread, before any other use.
+  void initialise(DeviceBuilder &k, Int shared, int64_t warps) const;
+
+  /// What is the same for all tiles of this warp, number `warp`.
+  void prepare(DeviceBuilder &k, const Operands &operands, Int shared,
+               Int warp);
+  /// Before the products of a tile whose part of this warp begins at `row` and
+  /// `column` (of w's rows).
+  void begin(DeviceBuilder &k, Int row, Int column);
+  /// After them.
+  void finish(DeviceBuilder &k, mlir::ValueRange accumulators);
+  /// At the end of the kernel.
+  void drain(DeviceBuilder &k) const { waitCopies(k, 0); }
+
+private:
+  /// Where 16 columns of this thread's matrix rows lie in a buffer.
+  Int matrixAddress(int64_t buffer, int64_t pair);
+  void loadResidual(DeviceBuilder &k, int64_t panel);
+  /// Eight columns of the panel: this thread's two values of two rows.
+  llvm::SmallVector<Float> group(DeviceBuilder &k, int64_t panel, int64_t index,
+                                 mlir::ValueRange accumulators);
+  void writePanel(DeviceBuilder &k, int64_t panel,
+                  mlir::ValueRange accumulators);
+  void copyPanel(DeviceBuilder &k, int64_t panel);
+  void storePanel(DeviceBuilder &k, int64_t panel);
+
+  Int buffer(int64_t panel) {
+    return first + shape.bytes() * (panel % shape.buffers);
+  }
+  Int panelRow(int64_t panel) { return row + 64 * (panel / perBlock()); }
+  Int panelColumn(int64_t panel) {
+    return resultColumn + shape.columns * (panel % perBlock());
+  }
+  int64_t perBlock() const { return shape.panelsPerTile / shape.blocks; }
+
+  const LinearParams &params;
+  PanelShape shape;
+  int64_t staging, stagingOffset = 0, barrierOffset = 0;
+  Operands operands;
+  Int first, barriers;                      ///< this warp's
+  Int matrixRow, matrixSwizzle, matrixHalf; ///< of this thread's address
+  Int row, column, resultColumn;            ///< of this tile
+};
+
+} // namespace rshard::cuda
+
+#endif // RSHARD_LIB_TARGET_CUDA_LINEAREPILOGUE_H

@@ -1,0 +1,286 @@
+//===- PipelinedLinear.cpp - matrix products for many rows ----------------===//
+//
+// One warp's thread copies tiles of x and w, 64 values of K at a time, into a
+// ring of stages; two warpgroups multiply them. Blocks stay and take every n-th
+// tile of the result. With PingPong each warpgroup has its own tile: while one
+// multiplies, the other finishes, and named barriers keep their products in
+// turn.
+//
+//===----------------------------------------------------------------------===//
+
+#include "AsyncCopy.h"
+#include "LinearEpilogue.h"
+#include "TileOrder.h"
+#include "Wgmma.h"
+#include "llvm/ADT/STLExtras.h"
+
+using namespace mlir;
+
+namespace rshard::cuda {
+
+namespace {
+
+constexpr int64_t consumers = 2; // warpgroups
+constexpr int64_t warps = 4 * consumers;
+constexpr int64_t threads = 128 * (1 + consumers);
+constexpr int64_t depth = 64; // values of K in a stage: rows of 128 bytes
+
+class PipelinedLinear {
+public:
+  PipelinedLinear(const LinearParams &params, const LinearSchedule &schedule)
+      : params(params), schedule(schedule), epilogue(params, schedule),
+        pingPong(schedule.kind == LinearSchedule::Kind::PingPong),
+        blocksOfRows(epilogue.getShape().blocks),
+        steps((params.inputs + depth - 1) / depth),
+        order{(params.weightRows() + schedule.tileColumns - 1) /
+                  schedule.tileColumns,
+              schedule.bandRows, schedule.stripColumns} {
+    // Rows of 128 bytes with the copy engine's swizzle repeat every 1024.
+    layout.reserve(schedule.stages * stageBytes(), 1024);
+    epilogue.reserve(layout, warps);
+    full = layout.barriers(schedule.stages);
+    empty = layout.barriers(schedule.stages);
+  }
+
+  int64_t sharedBytes() const { return layout.getSize(); }
+  int64_t columnsOfTiles() const { return order.columns; }
+  const PanelShape &panels() const { return epilogue.getShape(); }
+
+  void build(DeviceBuilder &k, ValueRange parameters);
+
+private:
+  int64_t bytesOfX() const { return schedule.tileRows * depth * 2; }
+  int64_t stageBytes() const {
+    return bytesOfX() + schedule.tileColumns * depth * 2;
+  }
+  /// Rows of w for which a warpgroup accumulates.
+  int64_t accumulatorsPerBlock() const { return schedule.tileColumns / 2; }
+  Int barrier(Int shared, int64_t offset, Int stage) {
+    return shared + offset + (stage << 3);
+  }
+  Stage firstStage(DeviceBuilder &k) { return {k.integer(0), k.integer(0)}; }
+
+  void produce(DeviceBuilder &k);
+  void consume(DeviceBuilder &k);
+  Values multiplyTile(DeviceBuilder &k, Stage &stage, Int turn);
+  /// The tile's first row and column, of w's rows.
+  TileOrder::Place<Int> origin(Int tile) {
+    auto place = order.at(tile, tileRows);
+    return {place.row * schedule.tileRows, place.column * schedule.tileColumns};
+  }
+
+  const LinearParams &params;
+  const LinearSchedule &schedule;
+  LinearEpilogue epilogue;
+  bool pingPong;
+  int64_t blocksOfRows, steps;
+  TileOrder order;
+  SharedLayout layout;
+  int64_t full = 0, empty = 0;
+
+  Value x, w;
+  LinearEpilogue::Operands operands;
+  Int shared, tileRows, tiles;
+};
+
+} // namespace
+
+void PipelinedLinear::build(DeviceBuilder &k, ValueRange parameters) {
+  // In the order of KernelLibrary::linear.
+  size_t next = 0;
+  x = parameters[next++];
+  w = parameters[next++];
+  if (params.bias)
+    operands.bias = k.asGlobal(parameters[next++]);
+  if (params.residual)
+    operands.residual = parameters[next++];
+  for (size_t i = 0; i != params.outputs.size(); ++i)
+    operands.results.push_back(parameters[next++]);
+  operands.rows = k.asInt(parameters[next]);
+
+  shared = k.sharedMemory();
+  tileRows = k.ceilDiv(operands.rows, schedule.tileRows);
+  tiles = tileRows * order.columns;
+  k.when(k.thread() == 0, [&] {
+    for (int64_t i = 0; i != schedule.stages; ++i) {
+      initBarrier(k, shared + (full + 8 * i), 1);
+      // Each warp that multiplies the stage releases it.
+      initBarrier(k, shared + (empty + 8 * i), pingPong ? 4 : warps);
+    }
+    epilogue.initialise(k, shared, warps);
+    fenceBarrierInit(k);
+  });
+  k.syncBlock();
+  k.when(k.warp() < 4, [&] { produce(k); }, [&] { consume(k); });
+}
+
+void PipelinedLinear::produce(DeviceBuilder &k) {
+  setRegisters(k, 24, /*increase=*/false);
+  k.when((k.warp() == 0) & k.elect(), [&] {
+    Stage start = firstStage(k);
+    k.loopWhile(
+        {k.block(), start.index, start.phase},
+        [&](ValueRange in) { return k.asInt(in[0]) < tiles; },
+        [&](ValueRange in) {
+          Int tile = k.asInt(in[0]);
+          auto [row, column] = origin(tile);
+          Values stage = k.loop(
+              k.integer(0), k.integer(steps), k.integer(1), {in[1], in[2]},
+              [&](Int step, ValueRange carried) -> Values {
+                Stage stage{k.asInt(carried[0]), k.asInt(carried[1])};
+                waitBarrier(k, barrier(shared, empty, stage.index),
+                            stage.phase ^ 1);
+                Int ready = barrier(shared, full, stage.index);
+                arriveExpecting(k, ready, stageBytes());
+                Int at = shared + stage.index * stageBytes();
+                Int from = step * depth;
+                copyIn(k, at, x, ready, {from, row});
+                copyIn(k, at + bytesOfX(), w, ready, {from, column});
+                Stage after = stage.next(schedule.stages);
+                return {after.index, after.phase};
+              });
+          return Values{tile + k.blocks(), stage[0], stage[1]};
+        });
+  });
+}
+
+/// All products of a tile; `stage` moves behind its stages.
+Values PipelinedLinear::multiplyTile(DeviceBuilder &k, Stage &stage, Int turn) {
+  Products products;
+  products.columns = schedule.tileColumns;
+  products.element = params.element;
+  for (int64_t i = 0; i != depth / 16; ++i)
+    for (int64_t block = 0; block != blocksOfRows; ++block)
+      products.steps.push_back({/*a=*/2 * i + block * (64 * 128 / 16),
+                                /*b=*/2 * i, block * accumulatorsPerBlock()});
+  // A warpgroup of a shared tile has every other 64 rows.
+  Int rowsAt = pingPong ? k.integer(0) : turn * (64 * 128);
+  Long a = describeOperand(k, shared + rowsAt);
+  Long b = describeOperand(k, shared + bytesOfX());
+
+  auto step = [&](Stage at, ValueRange accumulators, bool first) {
+    waitBarrier(k, barrier(shared, full, at.index), at.phase);
+    Int offset = at.index * stageBytes();
+    return multiply(k, products, advance(a, offset), advance(b, offset),
+                    accumulators, k.integer(first ? 0 : 1));
+  };
+  auto release = [&](Int index) {
+    k.when(k.lane() == 0, [&] { arrive(k, barrier(shared, empty, index)); });
+  };
+  // Overwritten by the first products.
+  Values accumulators(
+      static_cast<size_t>(blocksOfRows * accumulatorsPerBlock()),
+      k.undefined());
+  accumulators = step(stage, accumulators, true);
+  Stage second = stage.next(schedule.stages);
+  Values carried = {second.index, second.phase, stage.index};
+  carried.append(accumulators);
+  // One sequence of products is in flight; the stage of the one before it is
+  // released.
+  carried = k.loop(k.integer(1), k.integer(steps), k.integer(1), carried,
+                   [&](Int, ValueRange in) {
+                     Stage at{k.asInt(in[0]), k.asInt(in[1])};
+                     Values sums = step(at, in.drop_front(3), false);
+                     sums = waitProducts(k, 1, sums);
+                     release(k.asInt(in[2]));
+                     Stage after = at.next(schedule.stages);
+                     Values out = {after.index, after.phase, at.index};
+                     out.append(sums);
+                     return out;
+                   });
+  if (pingPong) // the other one's turn
+    k.arriveNamed(k.integer(2) - turn, 256);
+  stage = {k.asInt(carried[0]), k.asInt(carried[1])};
+  accumulators = waitProducts(k, 0, ArrayRef<Value>(carried).drop_front(3));
+  release(k.asInt(carried[2]));
+  return accumulators;
+}
+
+void PipelinedLinear::consume(DeviceBuilder &k) {
+  setRegisters(k, 240, /*increase=*/true);
+  Int warp = k.warp() - 4, turn = warp >> 2;
+  epilogue.prepare(k, operands, shared, warp);
+  Int rowInTile = ((warp & 3) * 16) + (pingPong ? k.integer(0) : turn * 64);
+
+  Int tile = k.block(), stride = k.blocks();
+  Stage stage = firstStage(k);
+  if (pingPong) {
+    tile = tile + stride * turn;
+    stride = stride * 2;
+    Stage behind = stage.skip(steps, schedule.stages);
+    Bool other = turn == 1;
+    stage = {k.select(other, behind.index, stage.index),
+             k.select(other, behind.phase, stage.phase)};
+    // Barrier 1 + turn says that it is this warpgroup's turn. Without the
+    // turns a warpgroup could wait for a stage more than one phase ahead, and
+    // would take the parity of an older one for it.
+    k.when(other, [&] { k.arriveNamed(k.integer(1), 256); });
+  }
+  k.loopWhile(
+      {tile, stage.index, stage.phase},
+      [&](ValueRange in) { return k.asInt(in[0]) < tiles; },
+      [&](ValueRange in) {
+        Int tile = k.asInt(in[0]);
+        Stage stage{k.asInt(in[1]), k.asInt(in[2])};
+        auto [row, column] = origin(tile);
+        epilogue.begin(k, row + rowInTile, column);
+        if (pingPong)
+          k.syncNamed(turn + 1, 256);
+        Values accumulators = multiplyTile(k, stage, turn);
+        epilogue.finish(k, accumulators);
+        if (pingPong)
+          stage = stage.skip(steps, schedule.stages);
+        return Values{tile + stride, stage.index, stage.phase};
+      });
+  epilogue.drain(k);
+}
+
+SymbolRefAttr KernelLibrary::pipelinedLinear(const std::string &name,
+                                             const LinearParams &params,
+                                             const LinearSchedule &schedule) {
+  PipelinedLinear kernel(params, schedule);
+  const PanelShape &panels = kernel.panels();
+
+  /// A matrix of the argument's rows, or of a fixed number of them.
+  auto matrix = [&](int64_t argument, Type element, int64_t width,
+                    std::optional<int64_t> fixed, int64_t boxColumns,
+                    int64_t boxRows, int64_t swizzle) -> Attribute {
+    int64_t bytes = element.getIntOrFloatBitWidth() / 8;
+    return MapAttr::get(module.getContext(), argument, element,
+                        {size(width), fixed ? size(*fixed) : size(1, argument)},
+                        {size(width * bytes)}, {boxColumns, boxRows}, swizzle);
+  };
+  Launch launch;
+  launch.threads = threads;
+  launch.shared = kernel.sharedBytes();
+  launch.blocks = kernel.columnsOfTiles();
+  launch.resident = 1;
+  launch.grid = {blocksOf(0, schedule.tileRows)};
+  int64_t argument = 0;
+  launch.parameters = {matrix(argument++, params.element, params.inputs,
+                              std::nullopt, depth, schedule.tileRows, 128),
+                       matrix(argument++, params.element, params.inputs,
+                              params.weightRows(), depth, schedule.tileColumns,
+                              128)};
+  if (params.bias)
+    launch.parameters.push_back(pointer(argument++));
+  auto panelsOf = [&](int64_t width) {
+    Attribute map = matrix(argument, params.result, width, std::nullopt,
+                           panels.columns, PanelShape::rows, panels.rowBytes);
+    return panels.copied ? map : pointer(argument);
+  };
+  if (params.residual) {
+    launch.parameters.push_back(panelsOf(params.outputs.front()));
+    ++argument;
+  }
+  for (int64_t width : params.outputs) {
+    launch.parameters.push_back(panelsOf(width));
+    ++argument;
+  }
+  launch.parameters.push_back(rows(0));
+  return define(name, launch, [&](DeviceBuilder &k, ValueRange parameters) {
+    kernel.build(k, parameters);
+  });
+}
+
+} // namespace rshard::cuda

@@ -1,0 +1,293 @@
+//===- SmallLinear.cpp - matrix products for few rows ---------------------===//
+//
+// With few rows the time is that of reading w once. A block owns 8 or 16 rows
+// of w. Its warps take parts of K in turn, load a part with 8 accesses of 16
+// bytes for each thread, and multiply by mma.sync, which costs nothing here and
+// serves all rows of x at once; their sums are added in the order of the warps.
+// So a row's bits depend neither on the other rows nor on their number.
+//
+// The 16 bytes that a thread loads are 8 neighbouring values of K of one row.
+// An mma wants pairs of k from each of its threads, and any pairs will do as
+// long as those of w and x agree: nothing is moved between threads. w is the
+// operand whose registers an access fills in their order: nothing is moved
+// between its registers either, which would wait for the access.
+//
+//===----------------------------------------------------------------------===//
+
+#include "LinearEpilogue.h"
+#include "RowElements.h"
+#include "mlir/Dialect/LLVMIR/LLVMDialect.h"
+#include "mlir/Dialect/LLVMIR/NVVMDialect.h"
+#include "llvm/ADT/STLExtras.h"
+
+using namespace mlir;
+
+namespace rshard::cuda {
+
+namespace {
+
+constexpr int64_t warps = 8;
+constexpr int64_t perThread = 8;          // values of K of an access, 16 bytes
+constexpr int64_t perRow = 4 * perThread; // of the four threads of a row
+constexpr int64_t accesses = 8;           // of a thread to w, for a part
+constexpr int64_t perMma = 8;             // rows of w
+/// Weights of so many rows need blocks of fewer rows to occupy all
+/// multiprocessors (two blocks for each of an H100's).
+constexpr int64_t narrow = 132 * 2 * perMma;
+
+class SmallLinear {
+public:
+  SmallLinear(const LinearParams &params, const LinearSchedule &schedule)
+      : params(params), rowsOfX(schedule.tileRows),
+        // A gate and its up are eight rows each.
+        groups(params.gated || params.weightRows() > narrow ? 2 : 1),
+        width(elementsPerAccess(params.inputs, params.element)),
+        perPart(accesses / groups * perRow), parts(params.inputs / perPart),
+        pitch(groups * perMma + 4) {}
+
+  int64_t blocks() const {
+    return (params.weightRows() + weightRows() - 1) / weightRows();
+  }
+  int64_t sharedBytes() const { return warps * warpBytes(); }
+  void build(DeviceBuilder &k, ValueRange parameters);
+
+private:
+  int64_t weightRows() const { return groups * perMma; }
+  int64_t warpBytes() const { return rowsOfX * pitch * 4; }
+  Values multiplyPart(DeviceBuilder &k, Int part, ValueRange sums, bool whole);
+  /// Eight values of K, packed in four registers. Those behind the last one
+  /// are zero if not `whole`.
+  Values loadEight(DeviceBuilder &k, Global row, int64_t offset, Int at,
+                   bool whole, bool streamed);
+  /// `width` of them; a single one is not packed.
+  Values load(DeviceBuilder &k, Global from, bool streamed);
+  Values multiply(DeviceBuilder &k, ValueRange a, ValueRange b,
+                  ValueRange sums);
+  void finish(DeviceBuilder &k);
+  Float total(DeviceBuilder &k, Int row, Int column);
+
+  const LinearParams &params;
+  int64_t rowsOfX, groups, width, perPart, parts, pitch;
+
+  Global bias, residual;
+  SmallVector<Global> results;
+  Int rows, shared, firstRow, firstWeight, inRow;
+  SmallVector<Global> ownX, ownW; // this thread's rows
+};
+
+} // namespace
+
+void SmallLinear::build(DeviceBuilder &k, ValueRange parameters) {
+  // In the order of KernelLibrary::linear.
+  size_t next = 0;
+  Global x = k.asGlobal(parameters[next++]);
+  Global w = k.asGlobal(parameters[next++]);
+  if (params.bias)
+    bias = k.asGlobal(parameters[next++]);
+  if (params.residual)
+    residual = k.asGlobal(parameters[next++]);
+  for (size_t i = 0; i != params.outputs.size(); ++i)
+    results.push_back(k.asGlobal(parameters[next++]));
+  rows = k.asInt(parameters[next]);
+  shared = k.sharedMemory();
+  firstRow = k.block() / blocks() * rowsOfX;
+  firstWeight = k.block() % blocks() * weightRows();
+
+  // Rows beyond the last one repeat it; nothing is stored for them.
+  Int eighth = k.lane() >> 2;
+  inRow = (k.lane() & 3) * perThread;
+  auto rowOf = [&](Global base, Int row, Int last) {
+    return k.at(base,
+                k.widen(k.min(row, last)) * params.inputs + k.widen(inRow),
+                params.element);
+  };
+  for (int64_t i = 0; i != groups; ++i)
+    ownW.push_back(rowOf(w, firstWeight + eighth + perMma * i,
+                         k.integer(params.weightRows() - 1)));
+  for (int64_t i = 0; i != rowsOfX / 8; ++i)
+    ownX.push_back(rowOf(x, firstRow + eighth + 8 * i, rows - 1));
+
+  Values sums(static_cast<size_t>(4 * groups), k.constant(0.0));
+  Int warp = k.warp();
+  if (parts != 0)
+    sums = k.loop(warp, k.integer(parts), k.integer(warps), sums,
+                  [&](Int part, ValueRange carried) {
+                    return multiplyPart(k, part, carried, /*whole=*/true);
+                  });
+  if (params.inputs % perPart != 0)
+    sums = k.choose(
+        warp == parts % warps, TypeRange(ValueRange(sums)),
+        [&] { return multiplyPart(k, k.integer(parts), sums, false); },
+        [&] { return sums; });
+
+  // [warp][row of x][row of w]
+  Int mine =
+      shared + warp * warpBytes() + (eighth * pitch + (k.lane() & 3) * 2) * 4;
+  for (int64_t group = 0; group != groups; ++group)
+    for (int64_t i = 0; i != rowsOfX / 8; ++i)
+      k.storeShared(k.combine(ValueRange(sums).slice(
+                        static_cast<size_t>(4 * group + 2 * i), 2)),
+                    mine + 4 * (8 * i * pitch + perMma * group));
+  k.syncBlock();
+  finish(k);
+}
+
+Values SmallLinear::load(DeviceBuilder &k, Global from, bool streamed) {
+  if (width == perThread && streamed)
+    // Weights are read once: they pass by the L1 cache, which is for x.
+    return k.inlineAsm(
+        "ld.global.nc.L1::no_allocate.L2::128B.v4.b32 {$0, $1, $2, $3}, [$4];",
+        SmallVector<Type>(4, k.i32()), {{from, "l"}}, /*memory=*/false);
+  if (width == 1)
+    return {k.load(params.element, from, true)};
+  if (width == 2)
+    return {k.load(k.i32(), from, true)};
+  Value packed = k.load(VectorType::get({width / 2}, k.i32()), from, true);
+  Values out;
+  for (int64_t i = 0; i != width / 2; ++i)
+    out.push_back(k.extract(packed, i));
+  return out;
+}
+
+Values SmallLinear::loadEight(DeviceBuilder &k, Global row, int64_t offset,
+                              Int at, bool whole, bool streamed) {
+  Values pieces;
+  for (int64_t i = 0; i != perThread; i += width) {
+    Global from = k.at(row, k.longInteger(offset + i), params.element);
+    if (whole) {
+      pieces.append(load(k, from, streamed));
+      continue;
+    }
+    Value zero = width == 1 ? k.convert(k.constant(0.0), params.element)
+                            : Value(k.integer(0));
+    Values zeros(static_cast<size_t>(std::max<int64_t>(width / 2, 1)), zero);
+    pieces.append(k.choose(
+        at + (offset + i) < params.inputs, TypeRange(ValueRange(zeros)),
+        [&] { return load(k, from, streamed); }, [&] { return zeros; }));
+  }
+  if (width != 1)
+    return pieces;
+  Values out;
+  for (size_t i = 0; i != pieces.size(); i += 2)
+    out.push_back(
+        k.pack(k.convert(pieces[i]), k.convert(pieces[i + 1]), params.element));
+  return out;
+}
+
+Values SmallLinear::multiplyPart(DeviceBuilder &k, Int part, ValueRange sums,
+                                 bool whole) {
+  Int first = part * perPart, at = first + inRow;
+  auto advance = [&](Global row) {
+    return k.at(row, k.widen(first), params.element);
+  };
+  // All of w first: these are the accesses that take long.
+  SmallVector<Values> w;
+  for (int64_t i = 0; i != perPart; i += perRow)
+    for (Global row : ownW)
+      w.push_back(loadEight(k, advance(row), i, at, whole, /*streamed=*/true));
+  Values out(sums);
+  Value zero = k.integer(0);
+  for (int64_t i = 0; i != perPart / perRow; ++i) {
+    Values low = loadEight(k, advance(ownX[0]), i * perRow, at, whole, false);
+    Values high(4, zero);
+    if (rowsOfX > 8)
+      high = loadEight(k, advance(ownX[1]), i * perRow, at, whole, false);
+    for (int64_t group = 0; group != groups; ++group) {
+      ValueRange weights(w[static_cast<size_t>(i * groups + group)]);
+      auto own =
+          MutableArrayRef<Value>(out).slice(static_cast<size_t>(4 * group), 4);
+      for (size_t j = 0; j != 4; j += 2)
+        llvm::copy(multiply(k, Values{low[j], high[j], low[j + 1], high[j + 1]},
+                            weights.slice(j, 2), own),
+                   own.begin());
+    }
+  }
+  return out;
+}
+
+Values SmallLinear::multiply(DeviceBuilder &k, ValueRange a, ValueRange b,
+                             ValueRange sums) {
+  bool bf16 = params.element.isBF16();
+  auto operands = [&](ValueRange registers) {
+    return Values(llvm::map_range(registers, [&](Value one) -> Value {
+      return bf16
+                 ? one
+                 : LLVM::BitcastOp::create(
+                       k.ops, k.loc, VectorType::get({2}, params.element), one);
+    }));
+  };
+  auto type = LLVM::LLVMStructType::getLiteral(k.ops.getContext(),
+                                               SmallVector<Type>(4, k.f32()));
+  NVVM::MMATypes element = bf16 ? NVVM::MMATypes::bf16 : NVVM::MMATypes::f16;
+  Value result = NVVM::MmaOp::create(
+      k.ops, k.loc, type, operands(a), operands(b), sums, {16, 8, 16},
+      std::nullopt, std::nullopt, std::array{element, element},
+      std::array{NVVM::MMALayout::row, NVVM::MMALayout::col});
+  Values out;
+  for (int64_t i = 0; i != 4; ++i)
+    out.push_back(LLVM::ExtractValueOp::create(k.ops, k.loc, result,
+                                               ArrayRef<int64_t>{i}));
+  return out;
+}
+
+/// The sum over K of a row of x and one of the block's rows of w, with bias.
+Float SmallLinear::total(DeviceBuilder &k, Int row, Int column) {
+  Int at = shared + (row * pitch + column) * 4;
+  Float sum = k.asFloat(k.loadShared(k.f32(), at));
+  for (int64_t warp = 1; warp != warps; ++warp)
+    sum = sum + k.asFloat(k.loadShared(k.f32(), at + warp * warpBytes()));
+  return params.bias ? sum + k.loadFloat(bias, firstWeight + column) : sum;
+}
+
+void SmallLinear::finish(DeviceBuilder &k) {
+  int64_t fold = params.gated ? 2 : 1;
+  int64_t perBlock = weightRows() / fold;
+  Int firstColumn = firstWeight / fold;
+  auto each = [&](Int i) {
+    Int inRows = i / perBlock, inColumns = i % perBlock;
+    Int row = firstRow + inRows, column = firstColumn + inColumns;
+    k.when((row < rows) & (column < params.weightRows() / fold), [&] {
+      std::optional<Float> up;
+      if (params.gated)
+        up = total(k, inRows, inColumns + perMma);
+      Float value = finishValue(k, params, total(k, inRows, inColumns), up);
+      int64_t begin = 0;
+      for (auto [o, resultWidth] : llvm::enumerate(params.outputs)) {
+        Bool inside = (column < begin + resultWidth) & (column > begin - 1);
+        k.when(inside, [&] {
+          Long to = k.widen(row) * resultWidth + k.widen(column - begin);
+          Float last = value;
+          if (params.residual)
+            last = last + loadElements(k, residual, to, params.element, 1,
+                                       /*constant=*/false)[0];
+          storeElements(k, {last}, results[o], to, params.result);
+        });
+        begin += resultWidth;
+      }
+    });
+  };
+  k.loop(k.thread(), k.integer(rowsOfX * perBlock), k.integer(32 * warps),
+         each);
+}
+
+SymbolRefAttr KernelLibrary::smallLinear(const std::string &name,
+                                         const LinearParams &params,
+                                         const LinearSchedule &schedule) {
+  SmallLinear kernel(params, schedule);
+  Launch launch;
+  launch.threads = 32 * warps;
+  launch.shared = kernel.sharedBytes();
+  launch.blocks = kernel.blocks();
+  launch.together = 2;
+  launch.grid = {blocksOf(0, schedule.tileRows)};
+  int64_t arguments = 2 + (params.bias ? 1 : 0) + (params.residual ? 1 : 0) +
+                      static_cast<int64_t>(params.outputs.size());
+  for (int64_t i = 0; i != arguments; ++i)
+    launch.parameters.push_back(pointer(i));
+  launch.parameters.push_back(rows(0));
+  return define(name, launch, [&](DeviceBuilder &k, ValueRange parameters) {
+    kernel.build(k, parameters);
+  });
+}
+
+} // namespace rshard::cuda

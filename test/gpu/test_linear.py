@@ -1,0 +1,185 @@
+"""Matrix products against float64: python3 test_linear.py requests > FILE, emit-kernels FILE DIR, python3 test_linear.py run DIR.
+
+Every schedule of every product gets 0, 1 and more rows, outputs poisoned with NaN, guard rows behind the end that must
+stay as they are, and three launches that must agree to the bit; the first rows of many must have the bits of few.
+"""
+import itertools
+import json
+import math
+import sys
+
+SCHEDULES = ("small8", "small16", "p128", "p192", "c1")
+ROWS = (0, 1, 2, 8, 9, 16, 17, 37, 127, 128, 129, 300)
+MANY = (1000, 2500)  # rows of the products that are not huge: several waves, bands and strips
+
+
+def product(inputs, outputs, **rest):
+    outputs = outputs if isinstance(outputs, list) else [outputs]
+    return {"kernel": "linear", "inputs": inputs, "outputs": outputs, "element": "bf16"} | rest
+
+
+def products():
+    """The products of the golden models, SmolLM2-135M and Llama 1B and 8B, then what their shapes do not reach."""
+    gated = {"gated": True, "activation": "silu"}
+    out = [product(64, [64, 32, 32]), product(64, 64, residual=True), product(64, 176, **gated),
+           product(176, 64, residual=True), product(64, 499, result="f32"),  # llama-tiny
+           product(64, [64, 16, 16], bias=True), product(64, 160, **gated), product(160, 64, residual=True),  # qwen2-tiny
+           product(72, [72, 24, 24]), product(72, 192, **gated), product(192, 72, residual=True),  # smol-tiny
+           product(64, [64, 64, 64], bias=True), product(64, 64, bias=True, residual=True),  # bert-tiny, gpt2-tiny
+           product(64, 256, bias=True, activation="gelu"), product(64, 256, bias=True, activation="gelu_tanh"),
+           product(256, 64, bias=True, residual=True), product(64, 512, result="f32")]
+    for hidden, keys, inner, vocabulary in ((576, 192, 1536, 49152), (2048, 512, 8192, 128256), (4096, 1024, 14336, 128256)):
+        out += [product(hidden, [hidden, keys, keys]), product(hidden, hidden, residual=True), product(hidden, inner, **gated),
+                product(inner, hidden, residual=True), product(hidden, vocabulary, result="f32")]
+    out += [product(512, 1000, activation="relu"), product(512, 1000, bias=True, activation="silu", residual=True),
+            product(136, 328, gated=True, activation="gelu_tanh", bias=True), product(136, 320, gated=True, activation="gelu"),
+            product(1024, [200, 56, 128], result="f32", bias=True), product(520, [192, 64, 8]),
+            product(328, 264, gated=True, activation="relu", result="f32"),
+            product(8, 8), product(24, 16, bias=True), product(1024, 7), product(1024, 1001, bias=True),
+            # What the copy engine cannot address.
+            product(100, 64, bias=True), product(62, [33, 31], residual=False), product(51, 20, residual=True), product(77, 40, **gated)]
+    # f16 has its own instructions; the odd shapes are the same code.
+    out += [one | {"element": "f16"} for one in out[:17:3] + out[17:22] + out[-10:-4]]
+    return out
+
+
+def requests():
+    return [one | {"schedule": schedule} for one, schedule in itertools.product(products(), SCHEDULES)]
+
+
+def activate(torch, kind, x):
+    if kind is None:
+        return x
+    functional = torch.nn.functional
+    return {"silu": functional.silu, "gelu": functional.gelu, "relu": functional.relu,
+            "gelu_tanh": lambda v: functional.gelu(v, approximate="tanh")}[kind](x)
+
+
+def interleave(torch, gate, up):
+    """Rows of two matrices in turn, in blocks of 8; a part of a block at the end."""
+    blocks = [torch.cat([gate[i:i + 8], up[i:i + 8]]) for i in range(0, len(gate), 8)]
+    return torch.cat(blocks)
+
+
+class Product:
+    """The operands of one product for the most rows, and what it must give."""
+
+    def __init__(self, torch, request, rows, generator):
+        self.torch, self.request = torch, request
+        types = {"bf16": torch.bfloat16, "f16": torch.float16, "f32": torch.float32}
+        self.element = types[request["element"]]
+        self.result = types[request.get("result", request["element"])]
+        inputs, self.outputs = request["inputs"], request["outputs"]
+        columns, gated = sum(self.outputs), request.get("gated")
+
+        def random(*shape):
+            return torch.randn(*shape, generator=generator, device="cuda", dtype=torch.float32)
+        # Rows of a buffer that begins before the view and goes on behind it.
+        buffer = torch.full((rows + 5, inputs), math.nan, device="cuda", dtype=self.element)
+        buffer[2:2 + rows] = random(rows, inputs).to(self.element)
+        self.x = buffer[2:2 + rows]
+        weights = [(random(columns, inputs) * inputs ** -0.5).to(self.element) for _ in range(2 if gated else 1)]
+        biases = [random(columns) for _ in weights] if request.get("bias") else []
+        self.w = interleave(torch, *weights) if gated else weights[0]
+        self.bias = interleave(torch, *biases) if len(biases) == 2 else biases[0] if biases else None
+        self.residual = random(rows, columns).to(self.element) if request.get("residual") else None
+        sums = [self.x.double() @ w.double().t() for w in weights]
+        for i, bias in enumerate(biases):
+            sums[i] += bias.double()
+        y = activate(torch, request.get("activation"), sums[0])
+        if gated:
+            y = y * sums[1]
+        self.expected = y + self.residual.double() if self.residual is not None else y
+        self.expected = self.expected.split(self.outputs, dim=1)
+
+    def run(self, kernel, rows, in_place=False):
+        """The result buffers: rows of results, then three guards."""
+        torch = self.torch
+        wholes = [torch.full((rows + 3, width), math.nan, device="cuda", dtype=self.result) for width in self.outputs]
+        arguments = [self.x[:rows], self.w]
+        if self.bias is not None:
+            arguments.append(self.bias)
+        if self.residual is not None:
+            residual = self.residual[:rows]
+            if in_place:
+                wholes[0][:rows] = residual
+                residual = wholes[0][:rows]
+            arguments.append(residual)
+        kernel(*arguments, *[whole[:rows] for whole in wholes])
+        torch.cuda.synchronize()
+        return wholes
+
+    def error(self, wholes, rows):
+        worst = 0.0
+        for whole, expected in zip(wholes, self.expected):
+            reference = expected[:rows]
+            scale = reference.abs() + reference.square().mean().sqrt()
+            error = float(((whole[:rows].double() - reference).abs() / scale).max()) if reference.numel() else 0.0
+            worst = max(worst, error if error == error else math.inf)
+        return worst
+
+
+def run(directory):
+    import torch
+    from kernels import load
+    torch.backends.cuda.matmul.allow_tf32 = False
+    generator = torch.Generator("cuda").manual_seed(11)
+    integer = {2: torch.int16, 4: torch.int32}
+
+    def bits(wholes, rows):
+        return [whole[:rows].view(integer[whole.element_size()]) for whole in wholes]
+
+    def same(a, b, rows):
+        return all(torch.equal(left, right) for left, right in zip(bits(a, rows), bits(b, rows)))
+
+    kernels, failures, checks, worst, across = iter(load(directory)), 0, 0, {}, 0
+    for request in products():
+        huge = sum(request["outputs"]) * request["inputs"] > 1 << 28
+        counts = ROWS if huge else ROWS + MANY
+        case = Product(torch, request, counts[-1], generator)
+        bound = {"bf16": 5e-3, "f16": 7e-4, "f32": 4e-4}[request.get("result", request["element"])]
+        most = {}
+        for schedule in SCHEDULES:
+            kernel = next(kernels)
+            small = "small" in kernel.name  # slow for many rows
+            usable = [rows for rows in counts if rows <= 300 or not small]
+            for rows in reversed(usable):
+                wholes = case.run(kernel, rows)
+                again = [case.run(kernel, rows) for _ in range(2)]
+                most.setdefault(kernel.name, wholes)
+                error = case.error(wholes, rows)
+                problems = [] if error <= bound else [f"error {error:.2e}, bound {bound}"]
+                if not all(same(wholes, other, rows) for other in again):
+                    problems.append("bits differ from launch to launch")
+                if not same(wholes, most[kernel.name], rows):
+                    problems.append("bits depend on the number of rows")
+                if not all(bool(whole[rows:].isnan().all()) for whole in wholes):
+                    problems.append("rows behind the end are touched")
+                if case.residual is not None and rows == usable[-1]:
+                    if not same(wholes, case.run(kernel, rows, in_place=True), rows):
+                        problems.append("a result in the residual's place differs")
+                checks += 1
+                key = (schedule, request.get("result", request["element"]))
+                worst[key] = max(worst.get(key, 0.0), error)
+                if problems:
+                    failures += 1
+                    print(f"FAILED {kernel.name} rows {rows}: {'; '.join(problems)}")
+        # Schedules of one kind have the same sums in the same order.
+        for kind in (lambda name: "small" in name, lambda name: "small" not in name):
+            results = [wholes for name, wholes in most.items() if kind(name)]
+            for other in results[1:]:
+                rows = min(len(other[0]), len(results[0][0])) - 3
+                across += not same(results[0], other, rows)
+        del case, most
+    for (schedule, result), error in sorted(worst.items()):
+        print(f"{schedule:8} {result:5} worst error {error:.2e}")
+    print(f"schedules of one kind that differ in a bit: {across}")
+    print(f"{checks - failures} passed, {failures} failed")
+    return failures
+
+
+if __name__ == "__main__":
+    if sys.argv[1] == "requests":
+        json.dump(requests(), sys.stdout)
+    else:
+        sys.exit(1 if run(sys.argv[2]) else 0)

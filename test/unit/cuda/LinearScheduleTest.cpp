@@ -1,0 +1,85 @@
+// The choice of a schedule against what was measured on an H100.
+
+#include "rshard/Target/CUDA/LinearSchedule.h"
+#include "llvm/ADT/STLExtras.h"
+#include <gtest/gtest.h>
+#include <limits>
+#include <map>
+
+using namespace rshard::cuda;
+
+namespace {
+
+struct Measured {
+  int64_t rows, columns, inputs;
+  /// cuBLAS's time over the schedule's: means of two runs.
+  std::map<llvm::StringRef, double> ratios;
+};
+
+const std::vector<Measured> measurements = {
+    {8192, 8192, 8192, {{"p192", 1.0635}, {"p128", 0.9535}, {"c1", 1.0}}},
+    {2048, 6144, 4096, {{"p192", 1.0285}, {"p128", 1.0245}, {"c1", 1.0055}}},
+    {2048, 4096, 4096, {{"p192", 0.911}, {"p128", 1.023}, {"c1", 1.0015}}},
+    {2048, 28672, 4096, {{"p192", 0.9995}, {"p128", 1.0185}, {"c1", 0.9965}}},
+    {2048, 4096, 14336, {{"p192", 0.9035}, {"p128", 1.006}, {"c1", 1.003}}},
+    {8192, 6144, 4096, {{"p192", 1.0665}, {"p128", 1.0565}, {"c1", 1.0315}}},
+    {8192, 4096, 4096, {{"p192", 1.014}, {"p128", 1.0465}, {"c1", 1.013}}},
+    {8192, 28672, 4096, {{"p192", 1.0435}, {"p128", 0.776}, {"c1", 1.0095}}},
+    {8192, 4096, 14336, {{"p192", 0.988}, {"p128", 0.984}, {"c1", 1.0055}}},
+};
+
+const LinearSchedule &choice(llvm::ArrayRef<LinearChoice> choices,
+                             int64_t rows) {
+  return *llvm::find_if(choices, [&](const LinearChoice &one) {
+            return one.rows >= rows;
+          })->schedule;
+}
+
+TEST(LinearSchedule, IsWithinOnePercentOfTheBestMeasured) {
+  for (const Measured &one : measurements) {
+    double best = 0;
+    for (const auto &[name, ratio] : one.ratios)
+      best = std::max(best, ratio);
+    const LinearSchedule &chosen =
+        choice(chooseLinearSchedules(one.columns, one.inputs), one.rows);
+    EXPECT_GE(one.ratios.at(chosen.name), 0.99 * best)
+        << one.rows << " x " << one.columns << " x " << one.inputs << ": "
+        << chosen.name.str();
+  }
+}
+
+TEST(LinearSchedule, RangesAreFewAscendingAndTakeEveryNumberOfRows) {
+  for (int64_t columns : {8, 64, 576, 960, 2048, 6144, 28672, 128256})
+    for (int64_t inputs : {8, 576, 2048, 4096, 14336}) {
+      auto choices = chooseLinearSchedules(columns, inputs);
+      EXPECT_LE(choices.size(), 16u) << columns << " x " << inputs;
+      EXPECT_EQ(choices.back().rows, std::numeric_limits<int64_t>::max());
+      for (size_t i = 1; i != choices.size(); ++i) {
+        EXPECT_LT(choices[i - 1].rows, choices[i].rows);
+        EXPECT_NE(choices[i - 1].schedule, choices[i].schedule);
+      }
+      EXPECT_EQ(choice(choices, 1).kind, LinearSchedule::Kind::Small);
+      EXPECT_TRUE(choice(choices, 17).isPipelined());
+    }
+}
+
+TEST(LinearSchedule, DependsOnTheDevice) {
+  // With 44 multiprocessors 2048 x 4096 are 8 whole waves of 128 x 192, and
+  // with 132 they are 2.67.
+  DeviceShape device;
+  device.multiprocessors = 44;
+  const LinearSchedule *p192 = findLinearSchedule("p192"),
+                       *p128 = findLinearSchedule("p128");
+  EXPECT_LT(linearCost(*p192, 2048, 4096, 4096, device),
+            linearCost(*p128, 2048, 4096, 4096, device));
+  EXPECT_GT(linearCost(*p192, 2048, 4096, 4096, {}),
+            linearCost(*p128, 2048, 4096, 4096, {}));
+}
+
+TEST(LinearSchedule, HasNames) {
+  for (const LinearSchedule &one : linearSchedules())
+    EXPECT_EQ(findLinearSchedule(one.name), &one);
+  EXPECT_EQ(findLinearSchedule("p64"), nullptr);
+}
+
+} // namespace
