@@ -20,6 +20,9 @@ enum class TokenKind { None, Wise, Mix };
 /// Whether the first dimension is dynamic, so that it can count tokens, and all
 /// others are static and not empty.
 bool hasTokenRows(mlir::ShapedType type);
+
+/// Whether rows of tokens may have this element type: f32, bf16 or f16.
+bool isRowElement(mlir::Type type);
 } // namespace rshard
 
 #include "RShard/RShardDialect.h.inc"

@@ -106,4 +106,27 @@ def RShard_ModelAttr : RShard_Attr<"Model", "model"> {
   let genVerifyDecl = 1;
 }
 
+//===----------------------------------------------------------------------===//
+// Types of rows
+//===----------------------------------------------------------------------===//
+
+def RShard_RowTypesAttr : RShard_Attr<"RowTypes", "row_types"> {
+  let summary = "element types of rows, in memory and on the wire";
+  let description = [{
+    - `activations`: hidden rows, queries, keys and values, and so the caches.
+    - `partials`: outputs of partial attention on their way to the merge.
+
+    Log-sum-exps and the results that the caller reads are always f32.
+
+    Constraints: `activations` is f32, bf16 or f16; `partials` is f32 or the type of the activations.
+
+    ```mlir
+    #rshard.row_types<activations = bf16, partials = f32>
+    ```
+  }];
+  let parameters = (ins "::mlir::Type":$activations, "::mlir::Type":$partials);
+  let assemblyFormat = "`<` struct(params) `>`";
+  let genVerifyDecl = 1;
+}
+
 #endif // RSHARD_ATTRS_TD

@@ -42,6 +42,10 @@ bool rshard::hasTokenRows(ShapedType type) {
                       [](int64_t size) { return size > 0; });
 }
 
+bool rshard::isRowElement(Type type) {
+  return type.isF32() || type.isBF16() || type.isF16();
+}
+
 int64_t rshard::getRowWidth(ShapedType type) {
   int64_t width = 1;
   for (int64_t size : type.getShape().drop_front())
@@ -147,6 +151,21 @@ LogicalResult MaskAttr::verify(function_ref<InFlightDiagnostic()> emitError,
   if (kind != MaskKind::Window && window != 0)
     return emitError() << "window of a " << stringifyMaskKind(kind)
                        << " mask: " << window << " vs none";
+  return success();
+}
+
+//===----------------------------------------------------------------------===//
+// RowTypesAttr
+//===----------------------------------------------------------------------===//
+
+LogicalResult RowTypesAttr::verify(function_ref<InFlightDiagnostic()> emitError,
+                                   Type activations, Type partials) {
+  if (!isRowElement(activations))
+    return emitError() << "activations are " << activations
+                       << " vs f32, bf16 or f16";
+  if (!partials.isF32() && partials != activations)
+    return emitError() << "partials are " << partials
+                       << " vs f32 or the activations' " << activations;
   return success();
 }
 

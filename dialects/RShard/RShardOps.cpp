@@ -225,6 +225,16 @@ LogicalResult LinearOp::verify() {
   return success();
 }
 
+LogicalResult ConvertOp::verify() {
+  auto from = cast<RankedTensorType>(getInput().getType());
+  auto to = cast<RankedTensorType>(getResult().getType());
+  if (from.getShape() != to.getShape() ||
+      from.getElementType() == to.getElementType())
+    return emitOpError("result ")
+           << to << " vs " << from << " in another element type";
+  return success();
+}
+
 LogicalResult RopeOp::verifySymbolUses(SymbolTableCollection &symbols) {
   auto rotary =
       symbols.lookupNearestSymbolFrom<RotaryOp>(*this, getRotaryAttr());
@@ -249,6 +259,9 @@ LogicalResult RopeOp::verifySymbolUses(SymbolTableCollection &symbols) {
 /// What attention and partial attention ask of their heads and scale.
 static LogicalResult verifyHeads(Operation *op, RankedTensorType query,
                                  RankedTensorType key, double scale) {
+  if (query.getElementType() != key.getElementType())
+    return op->emitOpError("element of the keys: ")
+           << key.getElementType() << " vs " << query.getElementType();
   if (query.getDimSize(2) != key.getDimSize(2))
     return op->emitOpError("head size of the keys: ")
            << key.getDimSize(2) << " vs " << query.getDimSize(2);
@@ -272,7 +285,21 @@ LogicalResult AttentionOp::verifySymbolUses(SymbolTableCollection &symbols) {
   return success();
 }
 
+/// Partials are the rows that they are made of or merged to, in f32 or the same
+/// element type.
+static LogicalResult verifyPartials(Operation *op, RankedTensorType partials,
+                                    RankedTensorType rows) {
+  if (partials.getShape() != rows.getShape() ||
+      (!partials.getElementType().isF32() && partials != rows))
+    return op->emitOpError("partials ")
+           << partials << " vs " << rows << " or the same in f32";
+  return success();
+}
+
 LogicalResult PartialAttentionOp::verify() {
+  if (failed(
+          verifyPartials(*this, getOutput().getType(), getQuery().getType())))
+    return failure();
   auto query = getQuery().getType(), lse = getLse().getType();
   if (cast<RankedTensorType>(lse).getDimSize(1) !=
       cast<RankedTensorType>(query).getDimSize(1))
@@ -284,6 +311,9 @@ LogicalResult PartialAttentionOp::verify() {
 }
 
 LogicalResult MergeOp::verify() {
+  if (failed(
+          verifyPartials(*this, getOutput().getType(), getResult().getType())))
+    return failure();
   return verifyWidth(
       *this, "heads of lse", getLastDim(getLse()),
       cast<RankedTensorType>(getOutput().getType()).getDimSize(1));

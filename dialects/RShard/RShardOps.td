@@ -34,9 +34,10 @@ class RShard_Weight<int rank, string what>
     : ConfinedType<TensorRankOf<[F32, BF16, F16], [rank]>, [HasStaticShapePred],
                    "static " # what # " of f32, bf16 or f16">;
 
-/// Rows of tokens: [tokens, width] or [tokens, heads, head size].
-def RShard_Rows : RShard_Tokens<[F32], [2, 3], "f32 tensor of two or three dimensions">;
-def RShard_Heads : RShard_Tokens<[F32], [3], "f32 tensor of three dimensions">;
+/// Rows of tokens: [tokens, width] or [tokens, heads, head size]. Their element type is a matter of storage: ops
+/// compute in f32.
+def RShard_Rows : RShard_Tokens<[F32, BF16, F16], [2, 3], "f32, bf16 or f16 tensor of two or three dimensions">;
+def RShard_Heads : RShard_Tokens<[F32, BF16, F16], [3], "f32, bf16 or f16 tensor of three dimensions">;
 def RShard_Lse : RShard_Tokens<[F32], [2], "f32 tensor of two dimensions">;
 def RShard_Ids : RShard_Tokens<[I32], [1], "i32 tensor of one dimension">;
 def RShard_Matrix : RShard_Weight<2, "matrix">;
@@ -121,7 +122,7 @@ def RShard_ParameterOp : RShard_Op<"parameter", [Pure, DeclareOpInterfaceMethods
 def RShard_EmbeddingOp : RShard_TokenWiseOp<"embedding"> {
   let summary = "rows of a table by index";
   let description = [{
-    result[t, :] = table[ids[t], :], widened to f32. Ids are token ids, or positions for learned positions.
+    result[t, :] = table[ids[t], :] in the result's element type. Ids are token ids, or positions for learned positions.
 
     ```mlir
     %x = rshard.embedding %tokens of %table : (tensor<?xi32>, tensor<499x64xf32>) -> tensor<?x64xf32>
@@ -185,7 +186,8 @@ def RShard_LinearOp : RShard_TokenWiseOp<"linear"> {
   let summary = "product with a weight matrix";
   let description = [{
     result[t, n] = sum_k input[t, k] * weight[n, k] (+ bias[n]), accumulated in f32. Heads are a view: input or result
-    may be [tokens, heads, head size], whose last two dimensions count as one.
+    may be [tokens, heads, head size], whose last two dimensions count as one. The result may have another element type
+    than the input: logits are f32.
 
     Constraints: the weight is [N, K], the bias [N]; K is the input's width, N the result's.
 
@@ -245,6 +247,24 @@ def RShard_GatedOp : RShard_TokenWiseOp<"gated", [SameOperandsAndResultType]> {
   let assemblyFormat = "custom<Keyword>($kind) $gate `,` $up attr-dict `:` type($result)";
 }
 
+def RShard_ConvertOp : RShard_TokenWiseOp<"convert"> {
+  let summary = "the same rows in another element type";
+  let description = [{
+    Rounds to nearest even. `rshard-plan` puts one behind a model whose results are rows of the activations' type and
+    not f32.
+
+    Constraints: input and result differ in their element types alone.
+
+    ```mlir
+    %y = rshard.convert %x : tensor<?x64xbf16> -> tensor<?x64xf32>
+    ```
+  }];
+  let arguments = (ins RShard_Rows:$input);
+  let results = (outs RShard_Rows:$result);
+  let assemblyFormat = "$input attr-dict `:` type($input) `->` type($result)";
+  let hasVerifier = 1;
+}
+
 //===----------------------------------------------------------------------===//
 // Token-mixing operations
 //===----------------------------------------------------------------------===//
@@ -257,8 +277,8 @@ def RShard_AttentionOp : RShard_Op<"attention", [Pure, RShard_TokenOpInterface,
     result[t, h, :] = sum_s softmax_s(scale * query[t, h, :] . key[s, h / g, :] + mask) value[s, h / g, :], with
     g = query heads / key heads. `on @grid` (planned phase) names the grid of nodes that computes it.
 
-    Constraints: key and value have one type and the query's head size; the query heads are a multiple of the key heads;
-    `scale` is positive.
+    Constraints: key and value have one type and the query's head size and element type; the query heads are a multiple
+    of the key heads; `scale` is positive.
 
     ```mlir
     %o = rshard.attention %q, %k, %v mask <causal> scale 0.25 on @grid

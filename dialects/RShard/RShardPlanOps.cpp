@@ -62,6 +62,49 @@ LogicalResult PlacementOp::verify() {
   return success();
 }
 
+Type PlacementOp::getActivationType() {
+  return getTypes() ? getTypes()->getActivations()
+                    : Float32Type::get(getContext());
+}
+
+Type PlacementOp::getPartialType() {
+  return getTypes() ? getTypes()->getPartials()
+                    : Float32Type::get(getContext());
+}
+
+/// What nodes keep and send is of the types that the plan says: predicted bytes
+/// (C7) follow from the plan.
+static LogicalResult verifyRowTypes(PlacementOp placement) {
+  auto check = [&](Operation *user, Type rows, StringRef what,
+                   Type required) -> LogicalResult {
+    Type element = cast<ShapedType>(rows).getElementType();
+    if (element == required)
+      return success();
+    InFlightDiagnostic diag = placement.emitOpError(what)
+                              << ": " << required << " vs " << element;
+    diag.attachNote(user->getLoc()) << "rows here";
+    return diag;
+  };
+  Type activations = placement.getActivationType();
+  WalkResult walk =
+      placement->getParentOp()->walk([&](Operation *op) -> WalkResult {
+        if (auto layers = dyn_cast<LayersOp>(op))
+          return check(op, layers.getInput().getType(), "activations",
+                       activations);
+        if (auto attention = dyn_cast<AttentionOp>(op))
+          return check(op, attention.getQuery().getType(), "activations",
+                       activations);
+        auto route = dyn_cast<RouteOp>(op);
+        if (!route)
+          return WalkResult::advance();
+        bool partial = route.getKind() == RouteKind::Partial;
+        return check(op, cast<TypeAttr>(route.getTypes()[0]).getValue(),
+                     partial ? "partials" : "activations",
+                     partial ? placement.getPartialType() : activations);
+      });
+  return failure(walk.wasInterrupted());
+}
+
 LogicalResult PlacementOp::verifySymbolUses(SymbolTableCollection &symbols) {
   auto rows = lookUp<ShardingOp>(*this, symbols, getRowsAttr());
   auto grid = lookUp<GridOp>(*this, symbols, getGridAttr());
@@ -96,5 +139,7 @@ LogicalResult PlacementOp::verifySymbolUses(SymbolTableCollection &symbols) {
         << "the model's layers: one must remain for the nodes";
     return WalkResult::interrupt();
   });
-  return failure(walk.wasInterrupted());
+  if (walk.wasInterrupted())
+    return failure();
+  return verifyRowTypes(*this);
 }

@@ -44,20 +44,28 @@ def RShard_PlacementOp : RShard_Op<"placement", [Symbol, DeclareOpInterfaceMetho
   let summary = "which rank runs which node";
   let description = [{
     Nodes are numbered: the client is 0, then the sets of `rows` in order, then the grid's cells row by row. `ranks` holds the
-    rank of each. The client runs the first L0 and the last L1 layers itself.
+    rank of each. The client runs the first L0 and the last L1 layers itself. `types` are the element types of rows, f32
+    if they are not given.
 
     Constraints: one rank per node; ranks are 0, 1, ... without a hole; L0, L1 >= 0; L0 + L1 is less than the
-    number of layers.
+    number of layers; the rows of layers, attention and routes have the types.
 
     ```mlir
-    rshard.placement @placement rows(@R) grid(@grid) client_layers(0, 0) ranks [0, 0, 0, 1, 1]
+    rshard.placement @placement rows(@R) grid(@grid) client_layers(0, 0)
+      types <activations = bf16, partials = f32> ranks [0, 0, 0, 1, 1]
     ```
   }];
   let arguments = (ins SymbolNameAttr:$sym_name, FlatSymbolRefAttr:$rows, FlatSymbolRefAttr:$grid,
-                       I64Attr:$first, I64Attr:$last, DenseI32ArrayAttr:$ranks);
+                       I64Attr:$first, I64Attr:$last, OptionalAttr<RShard_RowTypesAttr>:$types,
+                       DenseI32ArrayAttr:$ranks);
   let assemblyFormat = [{
     $sym_name `rows` `(` $rows `)` `grid` `(` $grid `)` `client_layers` `(` $first `,` $last `)`
-    `ranks` $ranks attr-dict
+    (`types` $types^)? `ranks` $ranks attr-dict
+  }];
+  let extraClassDeclaration = [{
+    /// The element type of hidden rows, queries, keys and values, and that of partials.
+    ::mlir::Type getActivationType();
+    ::mlir::Type getPartialType();
   }];
   let hasVerifier = 1;
 }

@@ -52,11 +52,12 @@ LogicalResult RouteOp::verify() {
   SmallVector<RankedTensorType> types;
   for (Type type : getTypes().getAsValueRange<TypeAttr>()) {
     auto tensor = dyn_cast<RankedTensorType>(type);
-    if (!tensor || !tensor.getElementType().isF32() || !hasTokenRows(tensor))
+    if (!tensor || !isRowElement(tensor.getElementType()) ||
+        !hasTokenRows(tensor))
       return emitOpError("moves ")
              << type
-             << " vs an f32 tensor whose first dimension, and no other, is "
-                "dynamic";
+             << " vs an f32, bf16 or f16 tensor whose first dimension, and no "
+                "other, is dynamic";
     types.push_back(tensor);
   }
   // What a CompNode and an AttnNode exchange has heads; see the ops that use
@@ -73,6 +74,8 @@ LogicalResult RouteOp::verify() {
     return emitOpError("moves lse ")
            << types[1] << " vs the " << types[0].getDimSize(1)
            << " heads of the output " << types[0];
+  if (getKind() == RouteKind::Partial && !types[1].getElementType().isF32())
+    return emitOpError("moves lse ") << types[1] << " vs f32";
   return success();
 }
 
@@ -229,6 +232,17 @@ LogicalResult AttendOp::verify() {
   if (getLse().getType().getDimSize(1) != heads)
     return emitOpError("heads of lse: ")
            << getLse().getType().getDimSize(1) << " vs " << heads;
+  Type element = getQuery().getType().getElementType();
+  for (auto [name, rows] :
+       {std::pair("keys", getKey()), {"values", getValue()}})
+    if (rows.getType().getElementType() != element)
+      return emitOpError("element of the ")
+             << name << ": " << rows.getType().getElementType() << " vs "
+             << element;
+  Type partial = getOutput().getType().getElementType();
+  if (!partial.isF32() && partial != element)
+    return emitOpError("element of the output: ")
+           << partial << " vs f32 or " << element;
   return verifyPositive(*this, "scale", getScale().convertToDouble());
 }
 

@@ -28,7 +28,8 @@ def RShard_RouteOp : RShard_Op<"route", [Symbol]> {
     Which rows these are follows from the plan, the mask and the step (C2); no op lists them. `begin` and `source` say
     which received rows are the partials of row t: source[begin[t]], ..., source[begin[t+1]-1], in the order of C3.
 
-    Constraints: a mask is given for `query`, `key` and `partial` alone; the number of types is that of the table.
+    Constraints: a mask is given for `query`, `key` and `partial` alone; the number of types is that of the table;
+    element types are f32, bf16 or f16, that of lse f32.
 
     ```mlir
     rshard.route @key0 key mask <causal> : [tensor<?x2x16xf32>, tensor<?x2x16xf32>]
@@ -150,18 +151,19 @@ def RShard_AppendOp : RShard_Op<"append", [AllTypesMatch<["key", "value", "keys"
   let hasVerifier = 1;
 }
 
-def RShard_PartialAttentionOp : RShard_Op<"partial_attention", [Pure, AllTypesMatch<["query", "output"]>,
-                                                                AllTypesMatch<["key", "value"]>]> {
+def RShard_PartialAttentionOp : RShard_Op<"partial_attention", [Pure, AllTypesMatch<["key", "value"]>]> {
   let summary = "attention of some queries to some keys";
   let description = [{
     For every query row and head, over the keys that the mask shows it: `output` = softmax(scale q k^T) v and
     `lse` = log sum exp(scale q k^T), natural base, f32. No visible key: output 0, lse -inf (C3).
 
-    Constraints: as `rshard.attention`; lse is [queries, heads].
+    Constraints: as `rshard.attention`; the output has the query's shape and is f32 or of its type; lse is
+    [queries, heads].
 
     ```mlir
     %o, %lse = rshard.partial_attention %q at %qp, %k, %v at %kp mask <causal> scale 0.25
-                 : tensor<?x4x16xf32>, tensor<?xi32>, tensor<?x2x16xf32>, tensor<?xi32> -> tensor<?x4xf32>
+                 : tensor<?x4x16xbf16>, tensor<?xi32>, tensor<?x2x16xbf16>, tensor<?xi32>
+                 -> tensor<?x4x16xf32>, tensor<?x4xf32>
     ```
   }];
   let arguments = (ins RShard_Heads:$query, RShard_Ids:$queryPositions, RShard_Heads:$key, RShard_Heads:$value,
@@ -169,25 +171,31 @@ def RShard_PartialAttentionOp : RShard_Op<"partial_attention", [Pure, AllTypesMa
   let results = (outs RShard_Heads:$output, RShard_Lse:$lse);
   let assemblyFormat = [{
     $query `at` $queryPositions `,` $key `,` $value `at` $keyPositions `mask` $mask `scale` $scale attr-dict
-    `:` type($query) `,` type($queryPositions) `,` type($key) `,` type($keyPositions) `->` type($lse)
+    `:` type($query) `,` type($queryPositions) `,` type($key) `,` type($keyPositions)
+    `->` type($output) `,` type($lse)
   }];
   let hasVerifier = 1;
 }
 
-def RShard_MergeOp : RShard_Op<"merge", [Pure, AllTypesMatch<["output", "result"]>,
-                                         AllTypesMatch<["begin", "source"]>]> {
+def RShard_MergeOp : RShard_Op<"merge", [Pure, AllTypesMatch<["begin", "source"]>]> {
   let summary = "merge the partials of every row exactly (C3)";
   let description = [{
     Row t, head h, over i in source[begin[t]], ..., source[begin[t+1]-1] in this order: M = max lse[i, h],
     w_i = exp(lse[i, h] - M), result[t, h] = sum w_i output[i, h] / sum w_i; 0 if every lse is -inf.
 
+    Constraints: output has the result's shape and is f32 or of its type; lse is [partials, heads].
+
     ```mlir
-    %m = rshard.merge %o, %lse by %begin, %source : tensor<?x4x16xf32>, tensor<?x4xf32>, tensor<?xi32>
+    %m = rshard.merge %o, %lse by %begin, %source
+           : tensor<?x4x16xf32>, tensor<?x4xf32>, tensor<?xi32> -> tensor<?x4x16xbf16>
     ```
   }];
   let arguments = (ins RShard_Heads:$output, RShard_Lse:$lse, RShard_Ids:$begin, RShard_Ids:$source);
   let results = (outs RShard_Heads:$result);
-  let assemblyFormat = "$output `,` $lse `by` $begin `,` $source attr-dict `:` type($output) `,` type($lse) `,` type($begin)";
+  let assemblyFormat = [{
+    $output `,` $lse `by` $begin `,` $source attr-dict
+    `:` type($output) `,` type($lse) `,` type($begin) `->` type($result)
+  }];
   let hasVerifier = 1;
 }
 
@@ -208,8 +216,9 @@ class RShard_BufferRows<list<Type> elements, string what>
     : ConfinedType<MemRefRankOf<elements, [2]>,
                    [CPred<"::rshard::hasTokenRows(::llvm::cast<::mlir::ShapedType>($_self))">],
                    what # " memref of two dimensions whose first, and no other, is dynamic">;
-def RShard_AnyRows : RShard_BufferRows<[F32, I32, I8], "f32, i32 or i8">;
-def RShard_FloatRows : RShard_BufferRows<[F32], "f32">;
+def RShard_AnyRows : RShard_BufferRows<[F32, BF16, F16, I32, I8], "f32, bf16, f16, i32 or i8">;
+def RShard_FloatRows : RShard_BufferRows<[F32, BF16, F16], "f32, bf16 or f16">;
+def RShard_LseRows : RShard_BufferRows<[F32], "f32">;
 /// A table or a part of one.
 def RShard_Indices : ConfinedType<MemRefRankOf<[I32], [1]>,
                                   [CPred<"::llvm::cast<::mlir::MemRefType>($_self).isDynamicDim(0)">],
@@ -354,6 +363,9 @@ def RShard_AttendOp : RShard_Op<"attend"> {
     `first` set the result starts empty (output 0, lse -inf), else it continues the (output, lse) that the buffers
     hold: a rank merges its own partials of a row here, in the order of its cells (C3).
 
+    Constraints: widths are those of heads; key and value have the query's element type, the output is f32 or of that
+    type; `scale` is positive.
+
     ```mlir
     rshard.attend %q[%source] at %qp, %k, %v at %kp into %o, %lse first %first heads 4 mask <causal> scale 0.25
       : memref<?x64xf32>, memref<?xi32>, memref<?xi32>, memref<?x32xf32>, memref<?xi32>, memref<?x64xf32>, memref<?x4xf32>
@@ -362,7 +374,7 @@ def RShard_AttendOp : RShard_Op<"attend"> {
   let arguments = (ins Arg<RShard_FloatRows, "", [MemRead]>:$query, Arg<RShard_Indices, "", [MemRead]>:$source,
                        Arg<RShard_Indices, "", [MemRead]>:$queryPositions, Arg<RShard_FloatRows, "", [MemRead]>:$key,
                        Arg<RShard_FloatRows, "", [MemRead]>:$value, Arg<RShard_Indices, "", [MemRead]>:$keyPositions,
-                       Arg<RShard_FloatRows, "", [MemRead, MemWrite]>:$output, Arg<RShard_FloatRows, "", [MemRead, MemWrite]>:$lse,
+                       Arg<RShard_FloatRows, "", [MemRead, MemWrite]>:$output, Arg<RShard_LseRows, "", [MemRead, MemWrite]>:$lse,
                        I1:$first, I64Attr:$heads, RShard_MaskAttr:$mask, F64Attr:$scale);
   let assemblyFormat = [{
     $query `[` $source `]` `at` $queryPositions `,` $key `,` $value `at` $keyPositions `into` $output `,` $lse

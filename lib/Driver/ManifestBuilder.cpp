@@ -54,7 +54,11 @@ static FailureOr<runtime::ModelInfo> describeModel(ModuleOp module) {
   });
   if (!info.vocabulary)
     return embed.emitOpError("looks no token id up in a table");
-  info.hasHead = module.lookupSymbol("client.head") != nullptr;
+  // A head makes more of the rows than the f32 that the caller reads.
+  auto head = module.lookupSymbol<func::FuncOp>("client.head");
+  info.hasHead =
+      head && llvm::any_of(head.getBody().front().without_terminator(),
+                           [](Operation &op) { return !isa<ConvertOp>(op); });
   return info;
 }
 
@@ -102,11 +106,13 @@ static FailureOr<runtime::BufferSpec> describeBuffer(BufferOp buffer) {
   runtime::BufferSpec spec;
   spec.name = buffer.getSymName().str();
   spec.width = type.getDimSize(1);
-  if (type.getElementType().isInteger(32))
-    spec.type = runtime::ElementType::I32;
-  else if (!type.getElementType().isF32())
+  std::string element;
+  llvm::raw_string_ostream(element) << type.getElementType();
+  auto known = tokenset::elementTypeFromName(element);
+  if (!known)
     return buffer.emitOpError("holds rows of ")
-           << type.getElementType() << " vs f32 or i32";
+           << element << " vs f32, bf16, f16 or i32";
+  spec.type = *known;
   std::optional<runtime::RowClass> rows =
       runtime::rowClassFromName(std::string_view(buffer.getRows()));
   if (!rows)
@@ -158,6 +164,6 @@ FailureOr<runtime::Manifest> rshard::buildManifest(ModuleOp scheduled,
          std::vector<double>(rotary.getFrequencies().begin(),
                              rotary.getFrequencies().end()),
          rotary.getScale().convertToDouble()});
-  manifest.exchanges = runtime::standardExchanges(manifest.model);
+  manifest.exchanges = runtime::standardExchanges(manifest.model, plan->types);
   return manifest;
 }

@@ -8,9 +8,8 @@
 using namespace mlir;
 using namespace rshard;
 
-/// Everything that moves is f32.
-static int64_t getRowBytes(Value value) {
-  return getRowWidth(cast<ShapedType>(value.getType())) * 4;
+static int64_t getWidth(Value value) {
+  return getRowWidth(cast<ShapedType>(value.getType()));
 }
 
 FailureOr<ModelFacts> rshard::readModelFacts(ModuleOp module) {
@@ -21,7 +20,7 @@ FailureOr<ModelFacts> rshard::readModelFacts(ModuleOp module) {
   ModelFacts facts;
   if (auto model = module->getAttrOfType<ModelAttr>(modelAttrName))
     facts.positions = model.getPositions();
-  facts.bytes.hidden = getRowBytes(layers.getInput());
+  facts.widths.hidden = getWidth(layers.getInput());
 
   std::vector<tokenset::Mask> masks;
   for (auto kind : layers.getKinds().getAsRange<FlatSymbolRefAttr>()) {
@@ -30,10 +29,10 @@ FailureOr<ModelFacts> rshard::readModelFacts(ModuleOp module) {
       return layers.emitOpError("refers to ") << kind << ": no such function";
     layer.walk([&](AttentionOp op) {
       masks.push_back(getMask(op.getMask()));
-      facts.bytes.query = facts.bytes.partial = getRowBytes(op.getQuery());
-      facts.bytes.key = facts.bytes.value = getRowBytes(op.getKey());
-      facts.bytes.lse =
-          cast<ShapedType>(op.getQuery().getType()).getDimSize(1) * 4;
+      facts.widths.query = getWidth(op.getQuery());
+      facts.widths.key = getWidth(op.getKey());
+      facts.widths.heads =
+          cast<ShapedType>(op.getQuery().getType()).getDimSize(1);
     });
   }
   if (masks.size() != layers.getKinds().size())

@@ -93,7 +93,7 @@ LogicalResult Evaluator<T>::evaluate(Operation *op, Frame &frame) {
             scf::ForOp, scf::IndexSwitchOp, func::CallOp, LayerKindOp,
             LayersOp>([&](auto) { return control(op, frame); })
       .template Case<ParameterOp, EmbeddingOp, AddOp, AddRowOp, NormOp,
-                     LinearOp, RopeOp, ActivationOp, GatedOp>(
+                     LinearOp, RopeOp, ActivationOp, GatedOp, ConvertOp>(
           [&](auto) { return tokenWise(op, frame); })
       .template Case<AttentionOp, PartialAttentionOp, MergeOp>(
           [&](auto) { return attention(op, frame); })
@@ -242,6 +242,11 @@ LogicalResult Evaluator<T>::tokenWise(Operation *op, Frame &frame) {
           std::copy_n(table.row(rows[t]), table.width(), y.row(t));
         }
         set(frame, embedding, std::move(y));
+        return success();
+      })
+      .Case([&](ConvertOp convert) {
+        // Values are of type T whatever the rows' element type says.
+        frame[convert] = frame.at(convert.getInput());
         return success();
       })
       .Case([&](AddOp add) -> LogicalResult {

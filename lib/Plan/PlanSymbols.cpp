@@ -1,6 +1,7 @@
 //===- PlanSymbols.cpp - a plan as symbols of a module --------------------===//
 
 #include "rshard/Plan/PlanSymbols.h"
+#include "RowTypes.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/IR/Builders.h"
 
@@ -63,8 +64,13 @@ LogicalResult rshard::attachPlan(ModuleOp module, const tokenset::Plan &plan) {
   declareSharding(builder, loc, "S", plan.S);
   declareSharding(builder, loc, "T", plan.T);
   GridOp::create(builder, loc, gridName, "S", "T");
-  PlacementOp::create(builder, loc, placementName, "R", gridName,
-                      plan.clientFirst, plan.clientLast, plan.ranks);
+  RowTypesAttr types = getRowTypesAttr(builder.getContext(), plan.types);
+  PlacementOp::create(
+      builder, loc, placementName, "R", gridName, plan.clientFirst,
+      plan.clientLast,
+      plan.types == tokenset::RowTypes() ? RowTypesAttr() : types, plan.ranks);
+  typeRows(module, layers->getParentOfType<func::FuncOp>(),
+           types.getActivations());
   auto grid = FlatSymbolRefAttr::get(builder.getContext(), gridName);
   module.walk([&](AttentionOp attention) { attention.setGridAttr(grid); });
   return success();
@@ -103,10 +109,16 @@ FailureOr<tokenset::Plan> rshard::readPlan(ModuleOp module) {
     return failure();
   plan.clientFirst = placement.getFirst();
   plan.clientLast = placement.getLast();
+  plan.types = getRowTypes(placement);
   plan.ranks.assign(placement.getRanks().begin(), placement.getRanks().end());
   if (auto valid = tokenset::validate(plan); !valid)
     return placement.emitOpError() << valid.error().message;
   return plan;
+}
+
+tokenset::RowTypes rshard::getRowTypes(PlacementOp placement) {
+  return {getElement(placement.getActivationType()),
+          getElement(placement.getPartialType())};
 }
 
 tokenset::Mask rshard::getMask(MaskAttr mask) {

@@ -21,12 +21,12 @@ Frame::Frame(OpBuilder declarations, func::FuncOp driver)
   order = comm.getStream();
 }
 
-Value Frame::buffer(const Twine &name, int64_t width, StringRef rows) {
+Value Frame::buffer(const Twine &name, ShapedType tensor, StringRef rows) {
   std::string text = name.str();
   Value &value = buffers[text];
   if (!value) {
-    auto type =
-        MemRefType::get({ShapedType::kDynamic, width}, reads.getF32Type());
+    auto type = MemRefType::get({ShapedType::kDynamic, getRowWidth(tensor)},
+                                tensor.getElementType());
     BufferOp::create(declarations, loc, text, rows, type);
     value = GetBufferOp::create(reads, loc, type, get(), text);
     ++numBuffers;

@@ -18,9 +18,10 @@ public:
   /// whose first argument is the frame.
   Frame(mlir::OpBuilder declarations, mlir::func::FuncOp driver);
 
-  /// The buffer of that name: f32 [rows, width], sized by a capacity class of
-  /// the runtime.
-  mlir::Value buffer(const llvm::Twine &name, int64_t width,
+  /// The buffer of that name for rows of type `tensor`, whose dimensions but
+  /// the first count as one: [rows, width], sized by a capacity class of the
+  /// runtime.
+  mlir::Value buffer(const llvm::Twine &name, mlir::ShapedType tensor,
                      llvm::StringRef rows);
   /// The table of that name: i32.
   mlir::Value table(const llvm::Twine &name);

@@ -24,7 +24,8 @@ namespace {
 struct AttentionClass {
   MaskAttr mask;
   FloatAttr scale;
-  RankedTensorType query, key, lse;
+  RankedTensorType query, key;
+  RankedTensorType partial, lse; ///< what AttnNodes return
   bool operator==(const AttentionClass &other) const {
     return mask == other.mask && scale == other.scale && query == other.query &&
            key == other.key;
@@ -86,10 +87,10 @@ private:
   }
   SmallVector<Type> partialTypes(int32_t kind) const {
     const AttentionClass &c = classes[classOf[kind]];
-    return {c.query, c.lse, ids, ids};
+    return {c.partial, c.lse, ids, ids};
   }
-  Value mergePartials(OpBuilder &b, ValueRange partials) const {
-    return MergeOp::create(b, loc, partials[0].getType(), partials[0],
+  Value mergePartials(OpBuilder &b, int32_t kind, ValueRange partials) const {
+    return MergeOp::create(b, loc, classes[classOf[kind]].query, partials[0],
                            partials[1], partials[2], partials[3]);
   }
   SmallVector<Value> receivePartials(OpBuilder &b, int32_t kind, Value layer);
@@ -109,6 +110,7 @@ private:
   SmallVector<Operation *> embedding, head;
   std::map<SegmentKey, func::FuncOp> segments;
   Type rows, ids, index;
+  Type partialElement;
   int64_t first = 0, end = 0; // the sharded layers
 };
 
@@ -131,6 +133,7 @@ LogicalResult Partitioner::analyze() {
   ids = RankedTensorType::get({ShapedType::kDynamic}, builder.getI32Type());
   index = builder.getIndexType();
   rows = layers.getInput().getType();
+  partialElement = (*module.getOps<PlacementOp>().begin()).getPartialType();
   if (main.getFunctionType().getInputs() != ArrayRef<Type>{ids, ids} ||
       main.getNumResults() != 1)
     return main.emitOpError("has type ")
@@ -187,10 +190,14 @@ LogicalResult Partitioner::collectClasses() {
     }
     auto query = cast<RankedTensorType>(attention.getQuery().getType());
     auto lse = RankedTensorType::get(
-        {ShapedType::kDynamic, query.getDimSize(1)}, query.getElementType());
+        {ShapedType::kDynamic, query.getDimSize(1)}, builder.getF32Type());
     AttentionClass wanted = {
-        attention.getMask(), attention.getScaleAttr(), query,
-        cast<RankedTensorType>(attention.getKey().getType()), lse};
+        attention.getMask(),
+        attention.getScaleAttr(),
+        query,
+        cast<RankedTensorType>(attention.getKey().getType()),
+        RankedTensorType::get(query.getShape(), partialElement),
+        lse};
     auto it = llvm::find(classes, wanted);
     classOf.push_back(it - classes.begin());
     if (it == classes.end())
@@ -231,7 +238,7 @@ void Partitioner::declareRoutes() {
     declare("query" + Twine(number), RouteKind::Query, c.mask, {c.query});
     declare("key" + Twine(number), RouteKind::Key, c.mask, {c.key, c.key});
     declare("partial" + Twine(number), RouteKind::Partial, c.mask,
-            {c.query, c.lse});
+            {c.partial, c.lse});
   }
   declare("leave", RouteKind::Leave, {}, {rows});
 }
@@ -297,7 +304,7 @@ void Partitioner::emitSegments() {
     llvm::append_range(results, enterResults(next));
     emitSegment({SegmentKey::Pair, kind, next}, arguments, results,
                 [&](OpBuilder &b, ValueRange args) {
-                  Value merged = mergePartials(b, args.drop_front(3));
+                  Value merged = mergePartials(b, kind, args.drop_front(3));
                   Value left = kinds[kind].emitLeave(b, args[0], args[1],
                                                      args[2], merged);
                   Value following =
@@ -314,7 +321,7 @@ void Partitioner::emitSegments() {
               [&](OpBuilder &b, ValueRange args) -> SmallVector<Value> {
                 return {kinds[sharded.back()].emitLeave(
                     b, args[0], args[1], args[2],
-                    mergePartials(b, args.drop_front(3)))};
+                    mergePartials(b, sharded.back(), args.drop_front(3)))};
               });
 
   // Layers of the client are not cut across nodes: enter, attention, finish.
@@ -473,9 +480,9 @@ void Partitioner::emitAttn() {
             AppendOp::create(inner, loc, c.key, c.key, ids, key.getResult(0),
                              key.getResult(1), key.getResult(2), layer);
         auto partial = PartialAttentionOp::create(
-            inner, loc, c.query, c.lse, query.getResult(0), query.getResult(1),
-            cached.getKeys(), cached.getValues(), cached.getKeyPositions(),
-            c.mask, c.scale);
+            inner, loc, c.partial, c.lse, query.getResult(0),
+            query.getResult(1), cached.getKeys(), cached.getValues(),
+            cached.getKeyPositions(), c.mask, c.scale);
         SendOp::create(inner, loc, "partial" + std::to_string(number),
                        partial.getResults(), layer);
         return {};

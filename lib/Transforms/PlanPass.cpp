@@ -46,6 +46,11 @@ struct PlanPass : rshard::impl::PlanPassBase<PlanPass> {
     rule.ranks = given(ranks);
     rule.clientFirst = clientFirst;
     rule.clientLast = clientLast;
+    auto types =
+        tokenset::parseRowTypes(activations.getValue(), partials.getValue());
+    if (!types)
+      return types.error();
+    rule.types = *types;
     if (!attn.empty()) {
       auto shape = tokenset::parseGridShape(attn.getValue());
       if (!shape)

@@ -106,10 +106,13 @@ private:
         .getAsInteger(10, number);
     return number;
   }
-  int64_t widthOf(Value tensor) {
-    return getRowWidth(cast<ShapedType>(tensor.getType()));
+  static ShapedType typeOf(Value tensor) {
+    return cast<ShapedType>(tensor.getType());
   }
-  Value poolOf(StringRef name, int64_t width);
+  static ShapedType typeOf(RouteOp route, unsigned index) {
+    return cast<ShapedType>(cast<TypeAttr>(route.getTypes()[index]).getValue());
+  }
+  Value poolOf(StringRef name, ShapedType type);
 
   ModuleOp module;
   Location loc;
@@ -120,7 +123,8 @@ private:
   bool onClient = true;
   /// The client's current rows: those it sends, then those that came back.
   Place clientRows;
-  int64_t numClasses = 0, hidden = 0, numShardedLayers = 0, firstSharded = 0,
+  ShapedType hidden;
+  int64_t numClasses = 0, numShardedLayers = 0, firstSharded = 0,
           numClientLayers = 0;
 };
 
@@ -177,7 +181,7 @@ void Scheduler::forEach(OpBuilder &b, Value count,
 
 /// The pool of a route's tensor; its own part is where the sender's segment
 /// writes.
-Value Scheduler::poolOf(StringRef name, int64_t width) {
+Value Scheduler::poolOf(StringRef name, ShapedType type) {
   StringRef rows = StringSwitch<StringRef>(name)
                        .Case("enter", "pool_enter")
                        .Case("query", "pool_query")
@@ -185,7 +189,7 @@ Value Scheduler::poolOf(StringRef name, int64_t width) {
                        .Cases({"partial.o", "partial.lse"}, "pool_partial")
                        .Case("leave", "pool_leave")
                        .Default("");
-  return frame->buffer("pool." + name, width, rows);
+  return frame->buffer("pool." + name, type, rows);
 }
 
 void Scheduler::emitExchange(OpBuilder &b, const Twine &name, int32_t exchange,
@@ -245,33 +249,33 @@ void Scheduler::emitExchange(OpBuilder &b, const Twine &name, int32_t exchange,
 
 /// Decides where the result of a segment goes by who uses it.
 Place Scheduler::placeResult(Value result) {
-  int64_t width = widthOf(result);
+  ShapedType type = typeOf(result);
   for (OpOperand &use : result.getUses()) {
     Operation *user = use.getOwner();
     if (isa<func::ReturnOp>(user))
-      return {Place::Prefix, frame->buffer("result", width, "wanted"),
+      return {Place::Prefix, frame->buffer("result", type, "wanted"),
               frame->size("wanted.row")};
     if (auto append = dyn_cast<AppendOp>(user); append && onClient)
       return {Place::Prefix,
               frame->buffer(use.getOperandNumber() == 0 ? "client.key"
                                                         : "client.value",
-                            width, "client"),
+                            type, "client"),
               frame->size("client.position")};
     if (auto partial = dyn_cast<PartialAttentionOp>(user); partial && onClient)
-      return {Place::Prefix, frame->buffer("client.query", width, "client"),
+      return {Place::Prefix, frame->buffer("client.query", type, "client"),
               frame->size("client.position")};
     auto send = dyn_cast<SendOp>(user);
     if (!send || onClient)
       continue;
     switch (routeOf(send.getRouteAttr()).getKind()) {
     case RouteKind::Query:
-      return {Place::NodeRows, poolOf("query", width), {}};
+      return {Place::NodeRows, poolOf("query", type), {}};
     case RouteKind::Key:
       return {Place::NodeRows,
-              poolOf(use.getOperandNumber() == 0 ? "key" : "value", width),
+              poolOf(use.getOperandNumber() == 0 ? "key" : "value", type),
               {}};
     case RouteKind::Leave:
-      return {Place::NodeRows, poolOf("leave", width), {}};
+      return {Place::NodeRows, poolOf("leave", type), {}};
     default:
       break;
     }
@@ -316,10 +320,10 @@ LogicalResult Scheduler::emitCall(func::CallOp call, OpBuilder &b) {
 LogicalResult Scheduler::emitSend(SendOp send, OpBuilder &b) {
   RouteOp route = routeOf(send.getRouteAttr());
   Value layer = scalars.lookupOrDefault(send.getLayer());
-  auto message = [&](StringRef pool, int64_t width, StringRef stagingRows,
+  auto message = [&](StringRef pool, ShapedType type, StringRef stagingRows,
                      const Twine &pack) -> Message {
-    return {poolOf(pool, width),
-            frame->buffer(pool + ".send", width, stagingRows),
+    return {poolOf(pool, type),
+            frame->buffer(pool + ".send", type, stagingRows),
             frame->table(pack)};
   };
   switch (route.getKind()) {
@@ -338,16 +342,11 @@ LogicalResult Scheduler::emitSend(SendOp send, OpBuilder &b) {
     int64_t number = classNumber(send.getRoute());
     std::string name = ("up" + Twine(number)).str();
     auto query = module.lookupSymbol<RouteOp>(("query" + Twine(number)).str());
-    auto rowWidth = [](RouteOp op, unsigned i) {
-      return getRowWidth(
-          cast<ShapedType>(cast<TypeAttr>(op.getTypes()[i]).getValue()));
-    };
     emitExchange(
         b, name, 1 + 2 * number, layer,
-        {message("query", rowWidth(query, 0), "send_query",
-                 name + ".query_pack"),
-         message("key", rowWidth(route, 0), "send_key", name + ".key_pack"),
-         message("value", rowWidth(route, 1), "send_key", name + ".key_pack")});
+        {message("query", typeOf(query, 0), "send_query", name + ".query_pack"),
+         message("key", typeOf(route, 0), "send_key", name + ".key_pack"),
+         message("value", typeOf(route, 1), "send_key", name + ".key_pack")});
     return emitCells(number, layer, b);
   }
   case RouteKind::Leave:
@@ -374,9 +373,9 @@ void Scheduler::emitReceive(ReceiveOp receive, OpBuilder &b) {
     std::string merge =
         ("merge" + Twine(classNumber(receive.getRoute()))).str();
     places[receive.getResult(0)] = {
-        Place::Whole, poolOf("partial.o", widthOf(receive.getResult(0))), {}};
+        Place::Whole, poolOf("partial.o", typeOf(receive.getResult(0))), {}};
     places[receive.getResult(1)] = {
-        Place::Whole, poolOf("partial.lse", widthOf(receive.getResult(1))), {}};
+        Place::Whole, poolOf("partial.lse", typeOf(receive.getResult(1))), {}};
     places[receive.getResult(2)] = {
         Place::NodeOffsets, frame->table(merge + ".begin"), {}};
     places[receive.getResult(3)] = {
@@ -415,10 +414,12 @@ LogicalResult Scheduler::emitCells(int64_t number, Value layer, OpBuilder &b) {
   auto table = [&](StringRef prefix, StringRef name) {
     return frame->table(prefix + Twine(number) + "." + name);
   };
-  int64_t keyWidth = widthOf(partial.getKey()),
-          queryWidth = widthOf(partial.getQuery());
-  Value keyCache = frame->buffer("cache.key", keyWidth, "cache");
-  Value valueCache = frame->buffer("cache.value", keyWidth, "cache");
+  ShapedType query = partial.getQuery().getType(),
+             key = partial.getKey().getType(),
+             output = partial.getOutput().getType(),
+             lse = partial.getLse().getType();
+  Value keyCache = frame->buffer("cache.key", key, "cache");
+  Value valueCache = frame->buffer("cache.value", key, "cache");
   Value columns = frame->size("cache" + Twine(number) + ".length");
   // A cache holds, per layer and column, as many rows as a column of the
   // position table.
@@ -439,12 +440,10 @@ LogicalResult Scheduler::emitCells(int64_t number, Value layer, OpBuilder &b) {
     Value first = cacheBegin(inner, column);
     for (auto [pool, cache] :
          {std::pair("key", keyCache), std::pair("value", valueCache)})
-      AppendRowsOp::create(inner, loc, poolOf(pool, keyWidth), source,
+      AppendRowsOp::create(inner, loc, poolOf(pool, key), source,
                            rowsOf(inner, cache, first, cacheRows), row);
   });
 
-  int64_t heads =
-      cast<RankedTensorType>(partial.getQuery().getType()).getDimSize(1);
   forEach(b, frame->size("cell" + Twine(number) + ".row"),
           [&](OpBuilder &inner, Value cell) {
             Value row = load(inner, table("cell", "row"), cell),
@@ -458,31 +457,31 @@ LogicalResult Scheduler::emitCells(int64_t number, Value layer, OpBuilder &b) {
             Value positions =
                 arith::MulIOp::create(inner, loc, column, cacheRows);
             AttendOp::create(
-                inner, loc, poolOf("query", queryWidth),
+                inner, loc, poolOf("query", query),
                 rowsOf(inner, table("query", "source"), begin, count),
                 rowsOf(inner, table("query", "position"), begin, count),
                 rowsOf(inner, keyCache, keys, length),
                 rowsOf(inner, valueCache, keys, length),
                 rowsOf(inner, table("cache", "position"), positions, length),
-                rowsOf(inner, poolOf("partial.o", queryWidth), begin, count),
-                rowsOf(inner, poolOf("partial.lse", heads), begin, count),
-                first, heads, partial.getMask(), partial.getScale());
+                rowsOf(inner, poolOf("partial.o", output), begin, count),
+                rowsOf(inner, poolOf("partial.lse", lse), begin, count), first,
+                query.getDimSize(1), partial.getMask(), partial.getScale());
           });
 
   std::string name = ("down" + Twine(number)).str();
   Value pack = frame->table(name + ".pack");
   emitExchange(
       b, name, 2 + 2 * number, layer,
-      {{poolOf("partial.o", queryWidth),
-        frame->buffer("partial.o.send", queryWidth, "send_partial"), pack},
-       {poolOf("partial.lse", heads),
-        frame->buffer("partial.lse.send", heads, "send_partial"), pack}});
+      {{poolOf("partial.o", output),
+        frame->buffer("partial.o.send", output, "send_partial"), pack},
+       {poolOf("partial.lse", lse),
+        frame->buffer("partial.lse.send", lse, "send_partial"), pack}});
   return success();
 }
 
 /// The client's caches: one per client layer, row = position.
 void Scheduler::emitClientAppend(AppendOp append, OpBuilder &b) {
-  int64_t width = widthOf(append.getKey());
+  ShapedType type = append.getKey().getType();
   Value layer = scalars.lookupOrDefault(append.getLayer());
   // The last layers' caches follow those of the first.
   Value isFirst = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::ult,
@@ -494,7 +493,7 @@ void Scheduler::emitClientAppend(AppendOp append, OpBuilder &b) {
        {std::tuple(append.getKey(), append.getKeys(), "client.cache.key"),
         std::tuple(append.getValue(), append.getValues(),
                    "client.cache.value")}) {
-    Value cache = frame->buffer(name, width, "client_cache");
+    Value cache = frame->buffer(name, type, "client_cache");
     Value capacity =
         arith::DivUIOp::create(b, loc, memref::DimOp::create(b, loc, cache, 0),
                                constant(b, numClientLayers));
@@ -514,10 +513,11 @@ void Scheduler::emitClientAttention(PartialAttentionOp partial, OpBuilder &b) {
   Value count = frame->size("client.position");
   Place output = {
       Place::Prefix,
-      frame->buffer("client.output", widthOf(partial.getOutput()), "client"),
+      frame->buffer("client.output", partial.getOutput().getType(), "client"),
       count};
-  Place lse = {Place::Prefix, frame->buffer("client.lse", heads, "client"),
-               count};
+  Place lse = {
+      Place::Prefix,
+      frame->buffer("client.lse", partial.getLse().getType(), "client"), count};
   places[partial.getOutput()] = output;
   Value yes = arith::ConstantOp::create(b, loc, b.getBoolAttr(true));
   AttendOp::create(
@@ -653,6 +653,11 @@ LogicalResult Scheduler::findPrograms() {
     if (!program || !program.getBody().hasOneBlock())
       return module.emitError("holds no program of role ")
              << stringifyRole(role) << " vs a module of the partitioned phase";
+  for (Type result : client.getResultTypes())
+    if (auto rows = dyn_cast<ShapedType>(result);
+        rows && !rows.getElementType().isF32())
+      return client.emitOpError("returns ")
+             << rows << " vs f32 rows, which the caller reads";
   return success();
 }
 
@@ -662,8 +667,7 @@ LogicalResult Scheduler::checkRoutes() {
   for (RouteOp route : module.getOps<RouteOp>()) {
     numClasses += route.getKind() == RouteKind::Query;
     if (route.getKind() == RouteKind::Enter)
-      hidden = getRowWidth(
-          cast<ShapedType>(cast<TypeAttr>(route.getTypes()[0]).getValue()));
+      hidden = typeOf(route, 0);
   }
   if (!hidden)
     return module.emitError("holds no route of kind enter");
@@ -713,8 +717,11 @@ LogicalResult Scheduler::run() {
   clientRows = {Place::Prefix, poolOf("enter", hidden),
                 frame->size("client.position")};
   module.walk([&](RotaryOp rotary) {
+    auto angles = static_cast<int64_t>(2 * rotary.getFrequencies().size());
     frame->buffer("rotary." + rotary.getSymName(),
-                  2 * rotary.getFrequencies().size(), "positions");
+                  MemRefType::get({ShapedType::kDynamic, angles},
+                                  declarations.getF32Type()),
+                  "positions");
   });
   if (failed(walk(client.getBody().front(), b)))
     return failure();

@@ -50,3 +50,21 @@ module {
   // expected-error @below {{is the second program of role client vs 1}}
   func.func @comp(%self: index) attributes {rshard.role = #rshard.role<client>} { return }
 }
+
+// -----
+
+// The runtime reads results as f32.
+module {
+  rshard.sharding @R ["period 1: [0,1)"]
+  rshard.grid @grid queries(@R) keys(@R)
+  rshard.placement @placement rows(@R) grid(@grid) client_layers(0, 0) types <activations = bf16, partials = f32> ranks [0, 0, 0]
+  rshard.route @enter enter : [tensor<?x8xbf16>]
+  rshard.route @leave leave : [tensor<?x8xbf16>]
+  // expected-error @below {{'func.func' op returns 'tensor<?x8xbf16>' vs f32 rows, which the caller reads}}
+  func.func @client(%self: index) -> tensor<?x8xbf16> attributes {rshard.role = #rshard.role<client>} {
+    %x = rshard.receive @leave layer %self : tensor<?x8xbf16>
+    return %x : tensor<?x8xbf16>
+  }
+  func.func @comp(%self: index) attributes {rshard.role = #rshard.role<comp>} { return }
+  func.func @attn(%self: index) attributes {rshard.role = #rshard.role<attn>} { return }
+}

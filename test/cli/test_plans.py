@@ -58,6 +58,43 @@ def test_round_trip(tmp_path):
     assert out["tokens"] == tokens and out["ranks"] == 5
 
 
+@pytest.mark.parametrize("activations, partials", [("f32", "f32"), ("bf16", "f32"), ("bf16", "bf16"), ("f16", "f16")])
+def test_types(activations, partials, tmp_path):
+    """Predicted bytes follow the types (C7), in the plan's file, in the IR and from options."""
+    options = ["--activations", activations, "--partials", partials]
+    size = {"f32": 4, "bf16": 2, "f16": 2}
+    heads, width = 4, 64
+    path, ir = tmp_path / "plan.json", tmp_path / "planned.mlir"
+    succeed("plan", *options, "-o", path)
+    types = json.loads(path.read_text()).get("types")
+    assert types == (None if activations == "f32" else {"activations": activations, "partials": partials})
+    succeed("compile", LLAMA, "--plan", path, "--to", "planned", "-o", ir)
+    whole = json.loads(succeed("explain", LLAMA, "--json").out)
+    for subject in ([LLAMA, *options], [LLAMA, "--plan", path], [ir]):
+        out = json.loads(succeed("explain", *subject, "--json").out)
+        for step in ("prompt", "token"):
+            for f32, edge in zip(whole["bytes"][step], out["bytes"][step], strict=True):
+                assert {**f32, "bytes": 0} == {**edge, "bytes": 0}
+                if edge["exchange"] == "down":  # half of the rows are o, half lse
+                    assert edge["bytes"] == edge["rows"] // 2 * (width * size[partials] + heads * 4)
+                else:
+                    assert edge["bytes"] == f32["bytes"] * size[activations] // 4
+
+
+def test_types_that_cpu_code_has_not(tmp_path):
+    match = "error: activations are bf16 vs f32, which cpu code computes in"
+    out = tmp_path / "model.rshard"
+    refuse("compile", LLAMA, "--activations", "bf16", "-o", out, match=match)
+    refuse("run", LLAMA, "--activations", "bf16", "--tokens", "1,2", match=match)
+    assert not list(tmp_path.iterdir())
+    # IR of any phase goes through, and says the same when code is asked for.
+    ir = tmp_path / "partitioned.mlir"
+    for phase in ("planned", "scheduled", "partitioned"):
+        succeed("compile", LLAMA, "--activations", "bf16", "--to", phase, "-o", ir)
+    refuse("compile", ir, "-o", out, match=match)
+    assert not out.exists()
+
+
 @pytest.mark.parametrize("plan", [[], UNSHARDED, ["--comp", "3", "--attn", "3x2"], ["--client-layers", "1,0"]])
 def test_verify(plan):
     result = json.loads(succeed("verify", LLAMA, *plan, "--json").out)
@@ -85,6 +122,9 @@ BROKEN = {
     "client layers": ({"client_layers": [-1, 0]}, "client"),
     "three client layers": ({"client_layers": [0, 0, 0]}, "client"),
     "unknown key": ({"Q": []}, "Q"),
+    "unknown type": ({"types": {"activations": "f8"}}, "activations are f8 vs f32, bf16 or f16"),
+    "types that differ": ({"types": {"activations": "bf16", "partials": "f16"}}, "partials are f16"),
+    "type of nothing": ({"types": {"cache": "f32"}}, "types.cache"),
 }
 
 

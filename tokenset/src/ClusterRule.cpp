@@ -90,7 +90,8 @@ Expected<Plan> makePlan(const ClusterRule &rule) {
     if (!*family)
       return family->error();
   Plan plan{std::move(*R),    std::move(*S),   std::move(*T),
-            rule.clientFirst, rule.clientLast, {}};
+            rule.clientFirst, rule.clientLast, {},
+            rule.types};
   // Before nodes are counted in 32 bits.
   if (shape.queries > kRunLimit / shape.keys)
     return Error{"--attn " + std::to_string(shape.queries) + "x" +

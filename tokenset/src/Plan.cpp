@@ -24,6 +24,19 @@ Plan Plan::shifted(int64_t delta) const {
   return plan;
 }
 
+Expected<RowTypes> parseRowTypes(std::string_view activations,
+                                 std::string_view partials) {
+  auto rows = elementTypeFromName(activations);
+  if (!rows || *rows == ElementType::I32)
+    return Error{"activations are " + std::string(activations) +
+                 " vs f32, bf16 or f16"};
+  auto outputs = elementTypeFromName(partials);
+  if (!outputs || (*outputs != ElementType::F32 && *outputs != *rows))
+    return Error{"partials are " + std::string(partials) +
+                 " vs f32 or the activations' " + std::string(activations)};
+  return RowTypes{*rows, *outputs};
+}
+
 Expected<void> validate(const Plan &plan) {
   constexpr int64_t kNodeLimit = 1 << 20;
   for (const Partition *family : {&plan.R, &plan.S, &plan.T})
@@ -59,7 +72,9 @@ Expected<void> validate(const Plan &plan) {
   if (plan.clientFirst < 0 || plan.clientLast < 0)
     return Error{"client layers " + std::to_string(plan.clientFirst) + "," +
                  std::to_string(plan.clientLast) + " must not be negative"};
-  return {};
+  auto types = parseRowTypes(elementTypeName(plan.types.activations),
+                             elementTypeName(plan.types.partials));
+  return types ? Expected<void>() : types.error();
 }
 
 void placeApart(Plan &plan) {

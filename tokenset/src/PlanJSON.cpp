@@ -47,13 +47,34 @@ Expected<std::vector<int32_t>> readNumbers(const Json &list, const char *key) {
   return numbers;
 }
 
+Expected<RowTypes> readTypes(const Json &object) {
+  if (!object.is_object())
+    return bad("`types` must be an object such as {\"activations\": \"bf16\"}");
+  std::string activations = "f32", partials = "f32";
+  for (const auto &[key, value] : object.items()) {
+    std::string *into = key == "activations" ? &activations
+                        : key == "partials"  ? &partials
+                                             : nullptr;
+    if (!into)
+      return bad("unknown key `types." + key +
+                 "`: the keys are activations and partials");
+    if (!value.is_string())
+      return bad("`types." + key + "` is " + value.dump() +
+                 ", it must be a string such as `bf16`");
+    *into = value.get<std::string>();
+  }
+  auto types = parseRowTypes(activations, partials);
+  return types ? std::move(types) : bad(types.error().message);
+}
+
 /// nlohmann keeps the last of two equal keys without a word: refuse them.
 Expected<Json> readObject(std::string_view text) {
-  std::set<std::string> seen;
+  // `types` alone holds an object: keys of both depths together are few.
+  std::set<std::pair<int, std::string>> seen;
   std::string twice;
   auto watch = [&](int depth, Json::parse_event_t event, Json &value) {
-    if (event == Json::parse_event_t::key && depth == 1 &&
-        !seen.insert(value.get<std::string>()).second)
+    if (event == Json::parse_event_t::key &&
+        !seen.insert({depth, value.get<std::string>()}).second)
       twice = value.get<std::string>();
     return true;
   };
@@ -77,9 +98,9 @@ Expected<Plan> parsePlan(std::string_view text) {
     return object.error();
   for (const auto &[key, value] : object->items())
     if (key != "R" && key != "S" && key != "T" && key != "client_layers" &&
-        key != "ranks")
+        key != "types" && key != "ranks")
       return bad("unknown key `" + key +
-                 "`: the keys are R, S, T, client_layers and ranks");
+                 "`: the keys are R, S, T, client_layers, types and ranks");
   Plan plan;
   for (auto [key, family] :
        {std::pair{"R", &plan.R}, {"S", &plan.S}, {"T", &plan.T}}) {
@@ -97,6 +118,12 @@ Expected<Plan> parsePlan(std::string_view text) {
                  " numbers, it must have 2: first and last layers");
     plan.clientFirst = (*layers)[0];
     plan.clientLast = (*layers)[1];
+  }
+  if (auto it = object->find("types"); it != object->end()) {
+    auto types = readTypes(*it);
+    if (!types)
+      return types.error();
+    plan.types = *types;
   }
   if (auto it = object->find("ranks"); it != object->end()) {
     auto ranks = readNumbers(*it, "ranks");
@@ -127,6 +154,12 @@ std::string printPlan(const Plan &plan) {
   family("T", plan.T);
   out += "  \"client_layers\": " +
          Json({plan.clientFirst, plan.clientLast}).dump() + ",\n";
+  if (plan.types != RowTypes())
+    out += "  \"types\": " +
+           Json{{"activations", elementTypeName(plan.types.activations)},
+                {"partials", elementTypeName(plan.types.partials)}}
+               .dump() +
+           ",\n";
   // The ranks stay on one line: there is one per node.
   out += "  \"ranks\": " + Json(plan.ranks).dump() + "\n}\n";
   return out;

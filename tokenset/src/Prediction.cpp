@@ -266,6 +266,16 @@ Expected<std::vector<Edge>> Predictor::predict(const Step &step) const {
   return edges;
 }
 
+RowBytes rowBytes(const RowWidths &widths, const RowTypes &types) {
+  int64_t activation = elementBytes(types.activations);
+  return {widths.hidden * activation,
+          widths.query * activation,
+          widths.key * activation,
+          widths.key * activation,
+          widths.query * elementBytes(types.partials),
+          widths.heads * elementBytes(ElementType::F32)};
+}
+
 const char *exchangeName(ExchangeKind kind) {
   switch (kind) {
   case ExchangeKind::Enter:

@@ -6,7 +6,9 @@
 #include "mlir/IR/MLIRContext.h"
 #include "rshard/Driver/DiagnosticPrinter.h"
 #include "rshard/Driver/Program.h"
+#include "rshard/Plan/PlanSymbols.h"
 #include "rshard/Register.h"
+#include "rshard/Target/CPU/GenerateKernels.h"
 #include "rshard/Target/Host/HostCpu.h"
 #include "rshard/runtime/ABI.h"
 #include "rshard/runtime/Artifact.h"
@@ -36,6 +38,8 @@ private:
     return registry;
   }
   ExitStatus identify();
+  /// Of the plan, which the module may already hold.
+  tokenset::RowTypes rowTypes();
 
   const ArtifactRequest &request;
   mlir::MLIRContext context;
@@ -74,6 +78,12 @@ ExitStatus Compilation::identify() {
   return Success;
 }
 
+tokenset::RowTypes Compilation::rowTypes() {
+  for (auto placement : model.module->getOps<PlacementOp>())
+    return getRowTypes(placement);
+  return options.phases.plan.types;
+}
+
 ExitStatus Compilation::load() {
   mlir::FailureOr<ImportedModel> loaded = request.model.load(context);
   if (mlir::failed(loaded))
@@ -93,6 +103,10 @@ ExitStatus Compilation::load() {
                                             "of another one were given too",
                   BadUsage);
   }
+  // Before the weights are read.
+  if (mlir::failed(cpu::checkRowTypes(
+          rowTypes(), [&] { return model.module->emitError(); })))
+    return BadInput;
   options.phases.dumpDirectory = request.dumpPhases;
   options.cpu = request.cpu;
   return identify();

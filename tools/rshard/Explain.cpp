@@ -48,9 +48,9 @@ static std::vector<Traffic> sum(const std::vector<Edge> &edges) {
 
 static tokenset::Expected<std::vector<Traffic>>
 predict(const SubjectOptions::Subject &subject, const Step &step) {
-  auto predictor =
-      Predictor::create(subject.plan, subject.shardedMasks(),
-                        step.position + step.rows, subject.model->bytes);
+  auto predictor = Predictor::create(
+      subject.plan, subject.shardedMasks(), step.position + step.rows,
+      rowBytes(subject.model->widths, subject.plan.types));
   if (!predictor)
     return predictor.error();
   auto edges = predictor->predict(step);
@@ -96,6 +96,10 @@ static void printPlan(const Plan &plan, int64_t length, int64_t base) {
   if (plan.clientFirst || plan.clientLast)
     llvm::outs() << "the client runs the first " << plan.clientFirst
                  << " and the last " << plan.clientLast << " layers\n";
+  if (plan.types != RowTypes())
+    llvm::outs() << "activations are "
+                 << elementTypeName(plan.types.activations) << ", partials "
+                 << elementTypeName(plan.types.partials) << "\n";
   // Lines as in the figure, as long as they fit a terminal.
   if (plan.comps() <= 8 && plan.queryShards() <= 8 && plan.keyShards() <= 8) {
     llvm::outs() << listSets(plan.R, base) << "\n";

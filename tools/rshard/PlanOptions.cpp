@@ -38,6 +38,16 @@ void PlanOptions::add(CLI::App &app) {
                  "first and last layers that the client runs [0,0]")
       ->type_name("L0,L1")
       ->group(group);
+  auto type = [&](const char *name, std::string &value, const char *help) {
+    app.add_option(name, value, help)
+        ->type_name("TYPE")
+        ->check(oneOf({"f32", "bf16", "f16"}))
+        ->group(group);
+  };
+  type("--activations", activations,
+       "type of hidden rows, queries, keys and values: f32, bf16 or f16 [f32]");
+  type("--partials", partials,
+       "type of partial results: f32 or that of the activations [f32]");
   app.add_option("--ranks", ranks, "ranks that share the nodes [one per node]")
       ->type_name("N")
       ->check(atLeast(1))
@@ -45,8 +55,12 @@ void PlanOptions::add(CLI::App &app) {
 }
 
 bool PlanOptions::given() const {
-  return comp || cluster || period || group || ranks || !attn.empty() ||
-         !clientLayers.empty() || !file.empty();
+  return ruleGiven() || ranks || !file.empty();
+}
+
+bool PlanOptions::ruleGiven() const {
+  return comp || cluster || period || group || !attn.empty() ||
+         !clientLayers.empty() || !activations.empty() || !partials.empty();
 }
 
 tokenset::Expected<tokenset::Plan>
@@ -72,8 +86,7 @@ static bool parseLayers(const std::string &text, int32_t &first,
 
 tokenset::Expected<tokenset::Plan> PlanOptions::make() const {
   if (!file.empty()) {
-    if (comp || cluster || period || group || !attn.empty() ||
-        !clientLayers.empty())
+    if (ruleGiven())
       return tokenset::Error{"error: --plan: options of another plan were "
                              "given too; only --ranks changes a file's plan"};
     auto plan = readPlanFile(file);
@@ -98,6 +111,12 @@ tokenset::Expected<tokenset::Plan> PlanOptions::make() const {
       !parseLayers(clientLayers, rule.clientFirst, rule.clientLast))
     return tokenset::Error{"error: --client-layers: " + clientLayers +
                            " vs two numbers, like 1,0"};
+  auto types =
+      tokenset::parseRowTypes(activations.empty() ? "f32" : activations,
+                              partials.empty() ? "f32" : partials);
+  if (!types)
+    return tokenset::Error{"error: plan: " + types.error().message};
+  rule.types = *types;
   auto plan = tokenset::makePlan(rule);
   if (!plan)
     return tokenset::Error{"error: plan: " + plan.error().message};

@@ -13,8 +13,8 @@ class App;
 
 namespace rshard::tool {
 
-/// --comp, --attn, --cluster, --period, --group, --ranks, --client-layers; or
-/// --plan FILE.
+/// --comp, --attn, --cluster, --period, --group, --ranks, --client-layers,
+/// --activations, --partials; or --plan FILE.
 class PlanOptions {
 public:
   void add(CLI::App &app);
@@ -25,9 +25,12 @@ public:
   tokenset::Expected<tokenset::Plan> make() const;
 
 private:
+  /// Whether any option was given that makes a plan by the rule.
+  bool ruleGiven() const;
+
   std::string file;
   std::optional<int64_t> comp, cluster, period, group, ranks;
-  std::string attn, clientLayers;
+  std::string attn, clientLayers, activations, partials;
 };
 
 /// Reads a plan from its JSON file.

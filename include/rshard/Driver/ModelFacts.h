@@ -15,8 +15,8 @@ struct ModelFacts {
   std::vector<tokenset::Mask> layerMasks;
   /// The longest sequence, 0 if the module does not say.
   int64_t positions = 0;
-  /// Bytes of a row of what the layers send.
-  tokenset::RowBytes bytes;
+  /// Of what the layers send.
+  tokenset::RowWidths widths;
 };
 
 /// Reads a module of the model or planned phase; emits an error if it holds no

@@ -16,14 +16,18 @@ namespace rshard {
 mlir::FailureOr<LayersOp> findLayers(mlir::ModuleOp module);
 
 /// Declares the plan in a module of the model phase: shardings @R, @S and @T,
-/// grid @grid, @placement; every attention names the grid. Emits an error if
-/// the module is not of the model phase or the client would run every layer.
+/// grid @grid, @placement; every attention names the grid; rows have the plan's
+/// types. Emits an error if the module is not of the model phase or the client
+/// would run every layer.
 mlir::LogicalResult attachPlan(mlir::ModuleOp module,
                                const tokenset::Plan &plan);
 
 /// Reads the plan back from a module of any later phase; emits an error if
 /// there is none.
 mlir::FailureOr<tokenset::Plan> readPlan(mlir::ModuleOp module);
+
+/// The types of the plan's rows.
+tokenset::RowTypes getRowTypes(PlacementOp placement);
 
 /// A mask of the dialect as the token-set library knows it.
 tokenset::Mask getMask(MaskAttr mask);

@@ -9,7 +9,8 @@ def PlanPass : Pass<"rshard-plan", "::mlir::ModuleOp"> {
   let summary = "declare who holds which token";
   let description = [{
     Writes a plan into a module of the model phase as symbols: shardings `@R` (hidden rows over CompNodes), `@S` and `@T`
-    (queries and keys over the grid), `@grid` and `@placement`. Nothing is computed differently yet.
+    (queries and keys over the grid), `@grid` and `@placement`. Rows get the plan's element types: all of the model's rows
+    that of activations, what it returns f32. Nothing else is computed differently yet.
 
     The plan is made by the figure's clustered rule from numbers (a missing number takes the rule's default), or read
     from a file.
@@ -55,6 +56,8 @@ def PlanPass : Pass<"rshard-plan", "::mlir::ModuleOp"> {
     Option<"period", "period", "int64_t", "0", "positions in a period">,
     Option<"group", "group", "int64_t", "0", "CompNodes whose clusters are dealt together">,
     Option<"ranks", "ranks", "int64_t", "0", "number of ranks; default one per node">,
+    Option<"activations", "activations", "std::string", "\"f32\"", "element type of rows: f32, bf16 or f16">,
+    Option<"partials", "partials", "std::string", "\"f32\"", "element type of partials: f32 or that of activations">,
     Option<"clientFirst", "client-first", "int64_t", "0", "first layers that the client runs">,
     Option<"clientLast", "client-last", "int64_t", "0", "last layers that the client runs">,
   ];

@@ -7,6 +7,8 @@
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
+#include "rshard/Plan/PlanSymbols.h"
+#include "rshard/Target/CPU/GenerateKernels.h"
 #include "rshard/Target/CPU/Passes.h"
 #include "rshard/Target/Segment/ConvertSegments.h"
 
@@ -27,13 +29,14 @@ public:
 
 private:
   void runOnOperation() override;
+  LogicalResult checkElements();
   LogicalResult convertDriver(cpu::KernelLibrary &kernels);
 };
 
 void ConvertToKernels::runOnOperation() {
   ModuleOp module = getOperation();
   auto host = HostCpu::get(cpu, [&] { return module.emitError(); });
-  if (failed(host))
+  if (failed(host) || failed(checkElements()))
     return signalPassFailure();
   cpu::TargetShape shape(*host);
   cpu::KernelLibrary kernels(module, shape);
@@ -48,6 +51,20 @@ void ConvertToKernels::runOnOperation() {
   numKernels = llvm::range_size(module.getOps<func::FuncOp>()) - functions;
   numFused = counts->fused;
   workspaceWidth = counts->workspaceWidth;
+}
+
+LogicalResult ConvertToKernels::checkElements() {
+  for (auto placement : getOperation().getOps<PlacementOp>())
+    if (failed(cpu::checkRowTypes(getRowTypes(placement),
+                                  [&] { return placement.emitError(); })))
+      return failure();
+  // A module without a plan says it in its buffers.
+  for (auto buffer : getOperation().getOps<BufferOp>())
+    if (Type element = cast<MemRefType>(buffer.getType()).getElementType();
+        isa<FloatType>(element) && !element.isF32())
+      return buffer.emitOpError("holds rows of ")
+             << element << " vs f32, which cpu code computes in";
+  return success();
 }
 
 /// The parameters of partial attention, whose heads are flattened in buffers.

@@ -54,7 +54,7 @@ void readSizes(JsonFields &fields, const char *key, std::string &error,
 }
 
 void readMap(JsonFields &fields, std::string &error, KernelParameter &out) {
-  fields.read("type", elementTypes, out.type);
+  fields.read("type", tokenset::elementTypeNames, out.type);
   readSizes(fields, "extents", error, 1, maxExtent, out.extents);
   readSizes(fields, "strides", error, strideUnit, maxStride - strideUnit,
             out.strides);
@@ -85,7 +85,7 @@ void readMap(JsonFields &fields, std::string &error, KernelParameter &out) {
                                ", 0, 32, 64 or 128 is allowed");
   if (out.box.empty())
     return;
-  int64_t inner = out.box[0] * elementBytes(out.type);
+  int64_t inner = out.box[0] * tokenset::elementBytes(out.type);
   if (inner % strideUnit != 0 || (out.swizzle != 0 && inner > out.swizzle))
     fields.fail("box", "has rows of " + std::to_string(inner) +
                            " bytes, a multiple of " +
@@ -97,7 +97,7 @@ json parameterJson(const KernelParameter &parameter) {
   json out = {{"kind", parameterKinds[static_cast<size_t>(parameter.kind)]},
               {"argument", parameter.argument}};
   if (parameter.kind == ParameterKind::Map) {
-    out["type"] = elementTypes[static_cast<size_t>(parameter.type)];
+    out["type"] = tokenset::elementTypeName(parameter.type);
     out["extents"] = sizesJson(parameter.extents);
     out["strides"] = sizesJson(parameter.strides);
     out["box"] = parameter.box;

@@ -8,10 +8,6 @@
 
 namespace rshard::runtime {
 
-// In the order of ElementType.
-constexpr std::array<std::string_view, 4> elementTypes{"f32", "i32", "bf16",
-                                                       "f16"};
-
 nlohmann::json kernelJson(const KernelSpec &kernel);
 /// Checks what can be checked without a launch; the first problem goes into
 /// `error`.

@@ -101,7 +101,7 @@ void readBuffer(const json &item, std::string path, std::string &error,
                 BufferSpec &out) {
   JsonFields fields(item, std::move(path), error);
   fields.read("name", out.name);
-  fields.read("type", elementTypes, out.type);
+  fields.read("type", tokenset::elementTypeNames, out.type);
   readPositive(fields, "width", out.width);
   fields.read("rows", rowClasses, out.rows);
   fields.finish();
@@ -190,7 +190,7 @@ std::string Manifest::toJson() const {
   list = json::array();
   for (const BufferSpec &buffer : buffers)
     list.push_back({{"name", buffer.name},
-                    {"type", elementTypes[static_cast<size_t>(buffer.type)]},
+                    {"type", tokenset::elementTypeName(buffer.type)},
                     {"width", buffer.width},
                     {"rows", rowClassName(buffer.rows)}});
   out["buffers"] = std::move(list);
@@ -210,6 +210,7 @@ std::string Manifest::toJson() const {
     for (const ExchangeTensor &tensor : exchange.tensors)
       tensors.push_back({{"name", tensor.name},
                          {"width", tensor.width},
+                         {"type", tokenset::elementTypeName(tensor.type)},
                          {"pack", tensor.pack},
                          {"positions", tensor.positions}});
     list.push_back({{"name", exchange.name},
@@ -276,6 +277,7 @@ Expected<Manifest> Manifest::fromJson(std::string_view text) {
       ExchangeTensor &entry = spec.tensors.emplace_back();
       tensor.read("name", entry.name);
       readPositive(tensor, "width", entry.width);
+      tensor.read("type", tokenset::elementTypeNames, entry.type);
       tensor.read("pack", entry.pack);
       tensor.read("positions", entry.positions);
       tensor.finish();
@@ -344,31 +346,36 @@ int64_t Manifest::weightSlots() const {
   return slots;
 }
 
-std::vector<ExchangeSpec> standardExchanges(const ModelInfo &model) {
+std::vector<ExchangeSpec> standardExchanges(const ModelInfo &model,
+                                            const tokenset::RowTypes &types) {
+  ElementType rows = types.activations;
   int64_t queryWidth = model.heads * model.headSize,
           keyWidth = model.kvHeads * model.headSize;
   std::vector<ExchangeSpec> list;
-  list.push_back({"enter",
-                  "enter.transfer",
-                  {{"enter", model.hidden, "enter.pack", "client.position"}}});
+  list.push_back(
+      {"enter",
+       "enter.transfer",
+       {{"enter", model.hidden, rows, "enter.pack", "client.position"}}});
   for (size_t c = 0; c != model.masks.size(); ++c) {
     std::string index = std::to_string(c), up = "up" + index,
                 down = "down" + index;
-    list.push_back({up,
-                    up + ".transfer",
-                    {{"query", queryWidth, up + ".query_pack", "comp.position"},
-                     {"key", keyWidth, up + ".key_pack", "comp.position"},
-                     {"value", keyWidth, up + ".key_pack", "comp.position"}}});
+    list.push_back(
+        {up,
+         up + ".transfer",
+         {{"query", queryWidth, rows, up + ".query_pack", "comp.position"},
+          {"key", keyWidth, rows, up + ".key_pack", "comp.position"},
+          {"value", keyWidth, rows, up + ".key_pack", "comp.position"}}});
     list.push_back({down,
                     down + ".transfer",
-                    {{"partial.o", queryWidth, down + ".pack",
+                    {{"partial.o", queryWidth, types.partials, down + ".pack",
                       "query" + index + ".position"},
-                     {"partial.lse", model.heads, down + ".pack",
-                      "query" + index + ".position"}}});
+                     {"partial.lse", model.heads, ElementType::F32,
+                      down + ".pack", "query" + index + ".position"}}});
   }
-  list.push_back({"leave",
-                  "leave.transfer",
-                  {{"leave", model.hidden, "leave.pack", "comp.position"}}});
+  list.push_back(
+      {"leave",
+       "leave.transfer",
+       {{"leave", model.hidden, rows, "leave.pack", "comp.position"}}});
   return list;
 }
 

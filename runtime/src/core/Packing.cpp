@@ -334,7 +334,7 @@ uint64_t PackJob::pieceBytes() const {
   int64_t elements =
       inputs() *
       (layout.kind == PackLayout::Kind::Panel ? layout.panelWidth : 1);
-  return static_cast<uint64_t>(elements * elementBytes(layout.type));
+  return static_cast<uint64_t>(elements * tokenset::elementBytes(layout.type));
 }
 
 const void *PackJob::inPlace() const {

@@ -33,7 +33,7 @@ constexpr uint64_t alignment = 64;
 
 /// Padded; the largest number there is if it does not fit.
 uint64_t bytesOf(const BufferSpec &buffer, const RowCounts &rows) {
-  uint64_t bytes = static_cast<uint64_t>(elementBytes(buffer.type));
+  auto bytes = static_cast<uint64_t>(tokenset::elementBytes(buffer.type));
   if (__builtin_mul_overflow(bytes, static_cast<uint64_t>(buffer.width),
                              &bytes) ||
       __builtin_mul_overflow(

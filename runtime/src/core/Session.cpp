@@ -122,8 +122,10 @@ Expected<void> Session::State::lookUpResult() {
     return Error{"artifact: no buffer \"result\""};
   const BufferSpec &buffer = manifest.buffers[static_cast<size_t>(at)];
   if (buffer.type != ElementType::F32 || buffer.rows != RowClass::Wanted)
-    return Error{"artifact: buffer \"result\" has rows " +
-                 std::string(rowClassName(buffer.rows)) + " vs wanted"};
+    return Error{"artifact: buffer \"result\" has " +
+                 std::string(tokenset::elementTypeName(buffer.type)) +
+                 " rows of class " + std::string(rowClassName(buffer.rows)) +
+                 " vs f32 rows of class wanted"};
   resultWidth = buffer.width;
   resultBuffer = static_cast<size_t>(at);
   return {};
@@ -215,7 +217,7 @@ void Session::State::poisonPools(int32_t rank, int32_t exchange) {
     int64_t own = static_cast<int64_t>(
         data.routes.tables().find(tensor.positions)->size());
     int64_t all = data.largest[static_cast<size_t>(buffer.rows)];
-    int64_t rowBytes = buffer.width * elementBytes(buffer.type);
+    int64_t rowBytes = buffer.width * tokenset::elementBytes(buffer.type);
     auto *begin = static_cast<std::byte *>(
         data.arena.buffers()[static_cast<size_t>(at)].data);
     if (own < all)

@@ -12,13 +12,14 @@ constexpr int32_t none = -1;
 /// Entries of a transfer table: tensor, is_send, peer, begin, count.
 constexpr int transferFields = 5;
 
-/// Bytes of an element, 0 for types that NCCL has and the programs do not use.
-size_t typeSize(int type);
+/// What NCCL's number of a type stands for; nothing for types that NCCL has and
+/// the programs do not use.
+std::optional<ElementType> elementTypeOf(int type);
 
 /// One send or receive of a group.
 struct Message {
   bool isSend = false;
-  int type = 0;
+  ElementType type = ElementType::F32;
   int32_t rank = none, peer = none;
   int32_t exchange = none, layer = none, tensor = 0;
   int32_t begin = 0, rows = none; ///< of the route table's entry
@@ -26,7 +27,9 @@ struct Message {
   std::byte *data = nullptr;
   Message *next = nullptr; ///< of the same direction between the same ranks
 
-  size_t bytes() const { return count * typeSize(type); }
+  size_t bytes() const {
+    return count * static_cast<size_t>(tokenset::elementBytes(type));
+  }
 };
 
 /// Messages from one rank to another that wait for their other end: sends or

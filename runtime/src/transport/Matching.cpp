@@ -8,16 +8,18 @@
 
 namespace rshard::runtime {
 
-size_t typeSize(int type) {
+std::optional<ElementType> elementTypeOf(int type) {
   switch (type) {
   case RSHARD_NCCL_INT32:
-  case RSHARD_NCCL_FLOAT32:
-    return 4;
+    return ElementType::I32;
   case RSHARD_NCCL_FLOAT16:
+    return ElementType::F16;
+  case RSHARD_NCCL_FLOAT32:
+    return ElementType::F32;
   case RSHARD_NCCL_BFLOAT16:
-    return 2;
+    return ElementType::BF16;
   default:
-    return 0;
+    return std::nullopt;
   }
 }
 
@@ -33,8 +35,9 @@ std::string LocalTransport::State::place(int32_t exchange,
 }
 
 std::string LocalTransport::State::describe(const Message &message) const {
-  std::string text = std::to_string(message.count) + " elements (" +
-                     std::to_string(message.bytes()) + " bytes";
+  std::string text = std::to_string(message.count) + " " +
+                     std::string(tokenset::elementTypeName(message.type)) +
+                     " elements (" + std::to_string(message.bytes()) + " bytes";
   if (message.rows != none)
     text += ", " + std::to_string(message.rows) + " rows of " +
             exchanges[static_cast<size_t>(message.exchange)]
@@ -119,6 +122,11 @@ bool LocalTransport::State::route(Rank &rank, Message &message) {
                   std::to_string(message.rows) + " rows of " + tensor.name +
                   " (" + std::to_string(required) + " elements) with rank " +
                   std::to_string(entry[2]));
+  if (message.type != tensor.type)
+    return refuse(rank,
+                  verb + std::string(tokenset::elementTypeName(message.type)) +
+                      " elements, but rows of " + tensor.name + " are " +
+                      std::string(tokenset::elementTypeName(tensor.type)));
   return true;
 }
 
@@ -126,17 +134,18 @@ bool LocalTransport::State::record(Rank &rank, bool isSend, void *data,
                                    size_t count, int type, int32_t peer) {
   Message message;
   message.isSend = isSend;
-  message.type = type;
   message.rank = rank.number;
   message.peer = peer;
   message.exchange = rank.exchange;
   message.layer = rank.layer;
   message.count = count;
   message.data = static_cast<std::byte *>(data);
-  if (peer < 0 || peer >= size() || typeSize(type) == 0)
+  std::optional<ElementType> element = elementTypeOf(type);
+  if (peer < 0 || peer >= size() || !element)
     return refuse(rank, "message of type " + std::to_string(type) +
                             " with rank " + std::to_string(peer) + " of " +
                             std::to_string(size()));
+  message.type = *element;
   if (!route(rank, message))
     return false;
   rank.group.push_back(message);

@@ -62,3 +62,18 @@ func.func private @slots() attributes {rshard.weight_slots = []}
 
 // expected-error @below {{attribute 'rshard.weight_slots' is [{weight = @w}] vs a list of {weight, pack, first, count}}}
 module attributes {rshard.weight_slots = [{weight = @w}]} {}
+
+// -----
+
+// expected-error @below {{activations are 'i32' vs f32, bf16 or f16}}
+module attributes {t = #rshard.row_types<activations = i32, partials = f32>} {}
+
+// -----
+
+// expected-error @below {{partials are 'f16' vs f32 or the activations' 'bf16'}}
+module attributes {t = #rshard.row_types<activations = bf16, partials = f16>} {}
+
+// -----
+
+// expected-error @below {{partials are 'bf16' vs f32 or the activations' 'f32'}}
+module attributes {t = #rshard.row_types<activations = f32, partials = bf16>} {}

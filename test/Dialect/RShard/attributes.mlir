@@ -19,4 +19,9 @@ module attributes {
   func.func private @frame(!rshard.frame) attributes {
     masks = [#rshard.mask<full>, #rshard.mask<causal>, #rshard.mask<window 4096>]
   }
+
+  // CHECK: attributes {types = [#rshard.row_types<activations = bf16, partials = f32>, #rshard.row_types<activations = f16, partials = f16>]}
+  func.func private @types() attributes {
+    types = [#rshard.row_types<activations = bf16, partials = f32>, #rshard.row_types<partials = f16, activations = f16>]
+  }
 }

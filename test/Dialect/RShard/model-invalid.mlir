@@ -1,7 +1,7 @@
 // RUN: rshard-opt %s --split-input-file --verify-diagnostics
 
 func.func @rows(%x: tensor<4x8xf32>) {
-  // expected-error @below {{must be f32 tensor of two or three dimensions whose first dimension, and no other, is dynamic, but got 'tensor<4x8xf32>'}}
+  // expected-error @below {{must be f32, bf16 or f16 tensor of two or three dimensions whose first dimension, and no other, is dynamic, but got 'tensor<4x8xf32>'}}
   %y = rshard.add %x, %x : tensor<4x8xf32>
   return
 }
@@ -9,7 +9,7 @@ func.func @rows(%x: tensor<4x8xf32>) {
 // -----
 
 func.func @rows(%x: tensor<?x?xf32>) {
-  // expected-error @below {{must be f32 tensor of two or three dimensions whose first dimension, and no other, is dynamic, but got 'tensor<?x?xf32>'}}
+  // expected-error @below {{must be f32, bf16 or f16 tensor of two or three dimensions whose first dimension, and no other, is dynamic, but got 'tensor<?x?xf32>'}}
   %y = rshard.add %x, %x : tensor<?x?xf32>
   return
 }
@@ -272,5 +272,29 @@ func.func private @a(%layer: index, %x: tensor<?x8xf32>, %p: tensor<?xi32>) -> t
 func.func @layers(%x: tensor<?x8xf32>, %p: tensor<?xi32>) {
   // expected-note @below {{layers applied here}}
   %y = rshard.layers [@a] [0, 0] (%x, %p) : tensor<?x8xf32>, tensor<?xi32>
+  return
+}
+
+// -----
+
+func.func @convert(%x: tensor<?x8xbf16>) {
+  // expected-error @below {{'rshard.convert' op result 'tensor<?x8xbf16>' vs 'tensor<?x8xbf16>' in another element type}}
+  %y = rshard.convert %x : tensor<?x8xbf16> -> tensor<?x8xbf16>
+  return
+}
+
+// -----
+
+func.func @convert(%x: tensor<?x8xbf16>) {
+  // expected-error @below {{'rshard.convert' op result 'tensor<?x4xf32>' vs 'tensor<?x8xbf16>' in another element type}}
+  %y = rshard.convert %x : tensor<?x8xbf16> -> tensor<?x4xf32>
+  return
+}
+
+// -----
+
+func.func @attention(%q: tensor<?x4x16xf32>, %k: tensor<?x2x16xf16>) {
+  // expected-error @below {{'rshard.attention' op element of the keys: 'f16' vs 'f32'}}
+  %o = rshard.attention %q, %k, %k mask <causal> scale 0.25 : tensor<?x4x16xf32>, tensor<?x2x16xf16>
   return
 }

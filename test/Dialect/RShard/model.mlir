@@ -58,4 +58,28 @@ module attributes {rshard.model = #rshard.model<architecture = "LlamaForCausalLM
     %l = rshard.linear %h, %table : (tensor<?x64xf32>, tensor<499x64xf32>) -> tensor<?x499xf32>
     return %l : tensor<?x499xf32>
   }
+  // Rows of every type; a linear and an embedding may change it.
+  // CHECK-LABEL: func.func @types
+  func.func @types(%ids: tensor<?xi32>, %h: tensor<?x64xf16>, %heads: tensor<?x4x16xbf16>) -> tensor<?x499xf32> {
+    %table = rshard.parameter @embedding : tensor<499x64xf32>
+    %b = rshard.parameter @head_norm : tensor<64xf32>
+    // CHECK: rshard.embedding {{.*}} -> tensor<?x64xbf16>
+    %x = rshard.embedding %ids of %table : (tensor<?xi32>, tensor<499x64xf32>) -> tensor<?x64xbf16>
+    // CHECK: rshard.add_row {{.*}} : tensor<?x64xbf16>, tensor<64xf32>
+    %r = rshard.add_row %x, %b : tensor<?x64xbf16>, tensor<64xf32>
+    // CHECK: rshard.norm rms {{.*}} : tensor<?x64xbf16>, tensor<64xf32>
+    %n = rshard.norm rms %r, %b eps 1.0e-05 : tensor<?x64xbf16>, tensor<64xf32>
+    // CHECK: rshard.rope {{.*}} : tensor<?x4x16xbf16>, tensor<?xi32>
+    %q = rshard.rope %heads at %ids by @rope : tensor<?x4x16xbf16>, tensor<?xi32>
+    // CHECK: rshard.attention {{.*}} : tensor<?x4x16xbf16>, tensor<?x4x16xbf16>
+    %o = rshard.attention %q, %heads, %heads mask <full> scale 0.25 : tensor<?x4x16xbf16>, tensor<?x4x16xbf16>
+    // CHECK: rshard.activation relu {{.*}} : tensor<?x64xf16>
+    %a = rshard.activation relu %h : tensor<?x64xf16>
+    // CHECK: rshard.convert {{.*}} : tensor<?x64xf16> -> tensor<?x64xbf16>
+    %c = rshard.convert %a : tensor<?x64xf16> -> tensor<?x64xbf16>
+    %s = rshard.add %n, %c : tensor<?x64xbf16>
+    // CHECK: rshard.linear {{.*}} : (tensor<?x64xbf16>, tensor<499x64xf32>) -> tensor<?x499xf32>
+    %l = rshard.linear %s, %table : (tensor<?x64xbf16>, tensor<499x64xf32>) -> tensor<?x499xf32>
+    return %l : tensor<?x499xf32>
+  }
 }

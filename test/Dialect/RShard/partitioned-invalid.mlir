@@ -20,12 +20,12 @@ rshard.route @r down : [tensor<?x2x16xf32>]
 
 // -----
 
-// expected-error @below {{'rshard.route' op moves 'tensor<4x64xf32>' vs an f32 tensor whose first dimension, and no other, is dynamic}}
+// expected-error @below {{'rshard.route' op moves 'tensor<4x64xf32>' vs an f32, bf16 or f16 tensor whose first dimension, and no other, is dynamic}}
 rshard.route @r enter : [tensor<4x64xf32>]
 
 // -----
 
-// expected-error @below {{'rshard.route' op moves 'tensor<?x64xi32>' vs an f32 tensor whose first dimension, and no other, is dynamic}}
+// expected-error @below {{'rshard.route' op moves 'tensor<?x64xi32>' vs an f32, bf16 or f16 tensor whose first dimension, and no other, is dynamic}}
 rshard.route @r leave : [tensor<?x64xi32>]
 
 // -----
@@ -130,7 +130,7 @@ func.func @attn(%self: index, %x: tensor<?x64xf32>) attributes {rshard.role = #r
 func.func @attn(%q: tensor<?x4x16xf32>, %p: tensor<?xi32>, %k: tensor<?x2x16xf32>) {
   // expected-error @below {{'rshard.partial_attention' op heads of lse: 2 vs 4}}
   %o, %lse = rshard.partial_attention %q at %p, %k, %k at %p mask <causal> scale 0.25
-    : tensor<?x4x16xf32>, tensor<?xi32>, tensor<?x2x16xf32>, tensor<?xi32> -> tensor<?x2xf32>
+    : tensor<?x4x16xf32>, tensor<?xi32>, tensor<?x2x16xf32>, tensor<?xi32> -> tensor<?x4x16xf32>, tensor<?x2xf32>
   return
 }
 
@@ -139,7 +139,7 @@ func.func @attn(%q: tensor<?x4x16xf32>, %p: tensor<?xi32>, %k: tensor<?x2x16xf32
 func.func @attn(%q: tensor<?x4x16xf32>, %p: tensor<?xi32>, %k: tensor<?x2x8xf32>) {
   // expected-error @below {{'rshard.partial_attention' op head size of the keys: 8 vs 16}}
   %o, %lse = rshard.partial_attention %q at %p, %k, %k at %p mask <causal> scale 0.25
-    : tensor<?x4x16xf32>, tensor<?xi32>, tensor<?x2x8xf32>, tensor<?xi32> -> tensor<?x4xf32>
+    : tensor<?x4x16xf32>, tensor<?xi32>, tensor<?x2x8xf32>, tensor<?xi32> -> tensor<?x4x16xf32>, tensor<?x4xf32>
   return
 }
 
@@ -148,7 +148,7 @@ func.func @attn(%q: tensor<?x4x16xf32>, %p: tensor<?xi32>, %k: tensor<?x2x8xf32>
 func.func @attn(%q: tensor<?x4x16xf32>, %p: tensor<?xi32>, %k: tensor<?x3x16xf32>) {
   // expected-error @below {{'rshard.partial_attention' op query heads: 4 vs a multiple of the 3 key heads}}
   %o, %lse = rshard.partial_attention %q at %p, %k, %k at %p mask <causal> scale 0.25
-    : tensor<?x4x16xf32>, tensor<?xi32>, tensor<?x3x16xf32>, tensor<?xi32> -> tensor<?x4xf32>
+    : tensor<?x4x16xf32>, tensor<?xi32>, tensor<?x3x16xf32>, tensor<?xi32> -> tensor<?x4x16xf32>, tensor<?x4xf32>
   return
 }
 
@@ -157,7 +157,7 @@ func.func @attn(%q: tensor<?x4x16xf32>, %p: tensor<?xi32>, %k: tensor<?x3x16xf32
 func.func @attn(%q: tensor<?x4x16xf32>, %p: tensor<?xi32>) {
   // expected-error @below {{'rshard.partial_attention' op scale 0.000000e+00 vs a finite number of more than 0}}
   %o, %lse = rshard.partial_attention %q at %p, %q, %q at %p mask <causal> scale 0.0
-    : tensor<?x4x16xf32>, tensor<?xi32>, tensor<?x4x16xf32>, tensor<?xi32> -> tensor<?x4xf32>
+    : tensor<?x4x16xf32>, tensor<?xi32>, tensor<?x4x16xf32>, tensor<?xi32> -> tensor<?x4x16xf32>, tensor<?x4xf32>
   return
 }
 
@@ -165,9 +165,57 @@ func.func @attn(%q: tensor<?x4x16xf32>, %p: tensor<?xi32>) {
 
 func.func @merge(%o: tensor<?x4x16xf32>, %lse: tensor<?x2xf32>, %i: tensor<?xi32>) {
   // expected-error @below {{'rshard.merge' op heads of lse: 2 vs 4}}
-  %m = rshard.merge %o, %lse by %i, %i : tensor<?x4x16xf32>, tensor<?x2xf32>, tensor<?xi32>
+  %m = rshard.merge %o, %lse by %i, %i : tensor<?x4x16xf32>, tensor<?x2xf32>, tensor<?xi32> -> tensor<?x4x16xf32>
   return
 }
+
+// -----
+
+func.func @attn(%q: tensor<?x4x16xbf16>, %p: tensor<?xi32>, %k: tensor<?x2x16xf32>) {
+  // expected-error @below {{'rshard.partial_attention' op element of the keys: 'f32' vs 'bf16'}}
+  %o, %lse = rshard.partial_attention %q at %p, %k, %k at %p mask <causal> scale 0.25
+    : tensor<?x4x16xbf16>, tensor<?xi32>, tensor<?x2x16xf32>, tensor<?xi32> -> tensor<?x4x16xf32>, tensor<?x4xf32>
+  return
+}
+
+// -----
+
+func.func @attn(%q: tensor<?x4x16xf32>, %p: tensor<?xi32>) {
+  // expected-error @below {{'rshard.partial_attention' op partials 'tensor<?x4x16xbf16>' vs 'tensor<?x4x16xf32>' or the same in f32}}
+  %o, %lse = rshard.partial_attention %q at %p, %q, %q at %p mask <causal> scale 0.25
+    : tensor<?x4x16xf32>, tensor<?xi32>, tensor<?x4x16xf32>, tensor<?xi32> -> tensor<?x4x16xbf16>, tensor<?x4xf32>
+  return
+}
+
+// -----
+
+func.func @attn(%q: tensor<?x4x16xf32>, %p: tensor<?xi32>) {
+  // expected-error @below {{'rshard.partial_attention' op partials 'tensor<?x2x16xf32>' vs 'tensor<?x4x16xf32>' or the same in f32}}
+  %o, %lse = rshard.partial_attention %q at %p, %q, %q at %p mask <causal> scale 0.25
+    : tensor<?x4x16xf32>, tensor<?xi32>, tensor<?x4x16xf32>, tensor<?xi32> -> tensor<?x2x16xf32>, tensor<?x4xf32>
+  return
+}
+
+// -----
+
+func.func @merge(%o: tensor<?x4x16xf16>, %lse: tensor<?x4xf32>, %i: tensor<?xi32>) {
+  // expected-error @below {{'rshard.merge' op partials 'tensor<?x4x16xf16>' vs 'tensor<?x4x16xbf16>' or the same in f32}}
+  %m = rshard.merge %o, %lse by %i, %i : tensor<?x4x16xf16>, tensor<?x4xf32>, tensor<?xi32> -> tensor<?x4x16xbf16>
+  return
+}
+
+// -----
+
+func.func @merge(%o: tensor<?x4x16xbf16>, %lse: tensor<?x4xbf16>, %i: tensor<?xi32>) {
+  // expected-error @below {{must be f32 tensor of two dimensions whose first dimension, and no other, is dynamic, but got 'tensor<?x4xbf16>'}}
+  %m = rshard.merge %o, %lse by %i, %i : tensor<?x4x16xbf16>, tensor<?x4xbf16>, tensor<?xi32> -> tensor<?x4x16xbf16>
+  return
+}
+
+// -----
+
+// expected-error @below {{'rshard.route' op moves lse 'tensor<?x4xbf16>' vs f32}}
+rshard.route @r partial mask <causal> : [tensor<?x4x16xbf16>, tensor<?x4xbf16>]
 
 // -----
 

@@ -47,8 +47,8 @@ func.func @comp(%self: index, %l: index, %q: tensor<?x4x16xf32>, %k: tensor<?x2x
   rshard.send @key(%k, %k) layer %l : tensor<?x2x16xf32>, tensor<?x2x16xf32>
   // CHECK: %{{.*}}:4 = rshard.receive @partial layer %{{.*}} : tensor<?x4x16xf32>, tensor<?x4xf32>, tensor<?xi32>, tensor<?xi32>
   %o, %lse, %b, %s = rshard.receive @partial layer %l : tensor<?x4x16xf32>, tensor<?x4xf32>, tensor<?xi32>, tensor<?xi32>
-  // CHECK: rshard.merge %{{.*}}#0, %{{.*}}#1 by %{{.*}}#2, %{{.*}}#3 : tensor<?x4x16xf32>, tensor<?x4xf32>, tensor<?xi32>
-  %m = rshard.merge %o, %lse by %b, %s : tensor<?x4x16xf32>, tensor<?x4xf32>, tensor<?xi32>
+  // CHECK: rshard.merge %{{.*}}#0, %{{.*}}#1 by %{{.*}}#2, %{{.*}}#3 : tensor<?x4x16xf32>, tensor<?x4xf32>, tensor<?xi32> -> tensor<?x4x16xf32>
+  %m = rshard.merge %o, %lse by %b, %s : tensor<?x4x16xf32>, tensor<?x4xf32>, tensor<?xi32> -> tensor<?x4x16xf32>
   rshard.send @leave(%x) layer %l : tensor<?x64xf32>
   return
 }
@@ -62,10 +62,32 @@ func.func @attn(%self: index, %l: index) attributes {rshard.role = #rshard.role<
   // CHECK: rshard.append %{{.*}}, %{{.*}} at %{{.*}} layer %{{.*}} : tensor<?x2x16xf32>, tensor<?xi32>
   %ks, %vs, %ps = rshard.append %k, %v at %kp layer %l : tensor<?x2x16xf32>, tensor<?xi32>
   // CHECK: rshard.partial_attention %{{.*}} at %{{.*}}, %{{.*}}, %{{.*}} at %{{.*}} mask <causal> scale 2.500000e-01
-  // CHECK-SAME: : tensor<?x4x16xf32>, tensor<?xi32>, tensor<?x2x16xf32>, tensor<?xi32> -> tensor<?x4xf32>
+  // CHECK-SAME: : tensor<?x4x16xf32>, tensor<?xi32>, tensor<?x2x16xf32>, tensor<?xi32> -> tensor<?x4x16xf32>, tensor<?x4xf32>
   %o, %lse = rshard.partial_attention %q at %qp, %ks, %vs at %ps mask <causal> scale 0.25
-    : tensor<?x4x16xf32>, tensor<?xi32>, tensor<?x2x16xf32>, tensor<?xi32> -> tensor<?x4xf32>
+    : tensor<?x4x16xf32>, tensor<?xi32>, tensor<?x2x16xf32>, tensor<?xi32> -> tensor<?x4x16xf32>, tensor<?x4xf32>
   // CHECK: rshard.send @partial(%{{.*}}, %{{.*}}) layer %{{.*}} : tensor<?x4x16xf32>, tensor<?x4xf32>
   rshard.send @partial(%o, %lse) layer %l : tensor<?x4x16xf32>, tensor<?x4xf32>
+  return
+}
+
+// Rows of two bytes, with partials of four and of two.
+// CHECK: rshard.route @narrow partial mask <causal> : [tensor<?x4x16xbf16>, tensor<?x4xf32>]
+rshard.route @narrow partial mask <causal> : [tensor<?x4x16xbf16>, tensor<?x4xf32>]
+// CHECK-LABEL: func.func @types
+func.func @types(%l: index, %q: tensor<?x4x16xbf16>, %k: tensor<?x2x16xbf16>, %p: tensor<?xi32>, %b: tensor<?xi32>) {
+  // CHECK: rshard.append %{{.*}}, %{{.*}} at %{{.*}} layer %{{.*}} : tensor<?x2x16xbf16>, tensor<?xi32>
+  %ks, %vs, %ps = rshard.append %k, %k at %p layer %l : tensor<?x2x16xbf16>, tensor<?xi32>
+  // CHECK: rshard.partial_attention
+  // CHECK-SAME: : tensor<?x4x16xbf16>, tensor<?xi32>, tensor<?x2x16xbf16>, tensor<?xi32> -> tensor<?x4x16xf32>, tensor<?x4xf32>
+  %wide, %lse = rshard.partial_attention %q at %p, %ks, %vs at %ps mask <causal> scale 0.25
+    : tensor<?x4x16xbf16>, tensor<?xi32>, tensor<?x2x16xbf16>, tensor<?xi32> -> tensor<?x4x16xf32>, tensor<?x4xf32>
+  // CHECK: rshard.merge {{.*}} : tensor<?x4x16xf32>, tensor<?x4xf32>, tensor<?xi32> -> tensor<?x4x16xbf16>
+  %m = rshard.merge %wide, %lse by %b, %b : tensor<?x4x16xf32>, tensor<?x4xf32>, tensor<?xi32> -> tensor<?x4x16xbf16>
+  // CHECK: rshard.partial_attention
+  // CHECK-SAME: -> tensor<?x4x16xbf16>, tensor<?x4xf32>
+  %narrow, %lse2 = rshard.partial_attention %m at %p, %ks, %vs at %ps mask <causal> scale 0.25
+    : tensor<?x4x16xbf16>, tensor<?xi32>, tensor<?x2x16xbf16>, tensor<?xi32> -> tensor<?x4x16xbf16>, tensor<?x4xf32>
+  // CHECK: rshard.merge {{.*}} : tensor<?x4x16xbf16>, tensor<?x4xf32>, tensor<?xi32> -> tensor<?x4x16xbf16>
+  %n = rshard.merge %narrow, %lse2 by %b, %b : tensor<?x4x16xbf16>, tensor<?x4xf32>, tensor<?xi32> -> tensor<?x4x16xbf16>
   return
 }

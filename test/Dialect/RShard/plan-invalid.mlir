@@ -88,3 +88,49 @@ func.func @main(%x: tensor<?x1x8xf32>, %p: tensor<?xi32>) {
   %y = rshard.layers [@a] [0, 0] (%x, %p) : tensor<?x1x8xf32>, tensor<?xi32>
   return
 }
+
+// -----
+
+rshard.sharding @R ["period 1: [0,1)"]
+rshard.grid @g queries(@R) keys(@R)
+// expected-error @below {{'rshard.placement' op activations: 'bf16' vs 'f32'}}
+rshard.placement @p rows(@R) grid(@g) client_layers(0, 0) types <activations = bf16, partials = f32> ranks [0, 0, 0]
+func.func private @a(%l: index, %x: tensor<?x1x8xf32>, %p: tensor<?xi32>) -> tensor<?x1x8xf32> {
+  // expected-note @below {{rows here}}
+  %o = rshard.attention %x, %x, %x mask <full> scale 1.0 : tensor<?x1x8xf32>, tensor<?x1x8xf32>
+  return %o : tensor<?x1x8xf32>
+}
+
+// -----
+
+rshard.sharding @R ["period 1: [0,1)"]
+rshard.grid @g queries(@R) keys(@R)
+// expected-error @below {{'rshard.placement' op activations: 'f32' vs 'f16'}}
+rshard.placement @p rows(@R) grid(@g) client_layers(0, 0) ranks [0, 0, 0]
+func.func @main(%x: tensor<?x1x8xf16>, %p: tensor<?xi32>) {
+  // expected-note @below {{rows here}}
+  %y = rshard.layers [@a] [0, 0] (%x, %p) : tensor<?x1x8xf16>, tensor<?xi32>
+  return
+}
+func.func private @a(%l: index, %x: tensor<?x1x8xf16>, %p: tensor<?xi32>) -> tensor<?x1x8xf16> {
+  %o = rshard.attention %x, %x, %x mask <full> scale 1.0 : tensor<?x1x8xf16>, tensor<?x1x8xf16>
+  return %o : tensor<?x1x8xf16>
+}
+
+// -----
+
+rshard.sharding @R ["period 1: [0,1)"]
+rshard.grid @g queries(@R) keys(@R)
+// expected-error @below {{'rshard.placement' op partials: 'bf16' vs 'f32'}}
+rshard.placement @p rows(@R) grid(@g) client_layers(0, 0) types <activations = bf16, partials = bf16> ranks [0, 0, 0]
+// expected-note @below {{rows here}}
+rshard.route @partial0 partial mask <causal> : [tensor<?x4x16xf32>, tensor<?x4xf32>]
+
+// -----
+
+rshard.sharding @R ["period 1: [0,1)"]
+rshard.grid @g queries(@R) keys(@R)
+// expected-error @below {{'rshard.placement' op activations: 'f32' vs 'bf16'}}
+rshard.placement @p rows(@R) grid(@g) client_layers(0, 0) ranks [0, 0, 0]
+// expected-note @below {{rows here}}
+rshard.route @key0 key mask <causal> : [tensor<?x2x16xbf16>, tensor<?x2x16xbf16>]

@@ -11,7 +11,6 @@ rshard.sharding @finite ["[0,3) [5,6)", "empty", "[3,5)"]
 rshard.grid @grid queries(@S) keys(@R)
 // CHECK: rshard.placement @placement rows(@R) grid(@grid) client_layers(0, 1) ranks [0, 0, 0, 1, 1, 2, 2, 2, 2, 2, 2, 2, 2]
 rshard.placement @placement rows(@R) grid(@grid) client_layers(0, 1) ranks [0, 0, 0, 1, 1, 2, 2, 2, 2, 2, 2, 2, 2]
-
 // CHECK-LABEL: func.func @planned
 func.func @planned(%q: tensor<?x4x16xf32>, %k: tensor<?x2x16xf32>) -> tensor<?x4x16xf32> {
   // CHECK: rshard.attention %{{.*}}, %{{.*}}, %{{.*}} mask <causal> scale 2.500000e-01 on @grid : tensor<?x4x16xf32>, tensor<?x2x16xf32>

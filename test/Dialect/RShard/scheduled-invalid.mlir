@@ -70,7 +70,7 @@ func.func @f(%x: memref<?x64xf32>, %y: memref<?x64xi32>, %i: memref<?xi32>) {
 // -----
 
 func.func @f(%x: memref<?x?xf32>, %i: memref<?xi32>) {
-  // expected-error @below {{must be f32, i32 or i8 memref of two dimensions whose first, and no other, is dynamic, but got 'memref<?x?xf32>'}}
+  // expected-error @below {{must be f32, bf16, f16, i32 or i8 memref of two dimensions whose first, and no other, is dynamic, but got 'memref<?x?xf32>'}}
   rshard.gather %x[%i] into %x : memref<?x?xf32>, memref<?xi32>, memref<?x?xf32>
   return
 }
@@ -183,5 +183,41 @@ func.func private @s(%l: index, %x: tensor<?x64xf32>) -> tensor<?x64xf32> { retu
 func.func @f(%frame: !rshard.frame, %l: index, %x: memref<?x64xf32>, %y: memref<?x32xf32>) {
   // expected-error @below {{'rshard.launch' op output 0: 'memref<?x32xf32>' vs 'tensor<?x64xf32>'}}
   rshard.launch @s layer %l of %frame ins(%x) outs(%y) : (memref<?x64xf32>) -> memref<?x32xf32>
+  return
+}
+
+// -----
+
+func.func @f(%q: memref<?x64xbf16>, %k: memref<?x64xf32>, %v: memref<?x64xbf16>, %o: memref<?x64xf32>, %i: memref<?xi32>, %lse: memref<?x4xf32>, %first: i1) {
+  // expected-error @below {{'rshard.attend' op element of the keys: 'f32' vs 'bf16'}}
+  rshard.attend %q[%i] at %i, %k, %v at %i into %o, %lse first %first heads 4 mask <causal> scale 0.25
+    : memref<?x64xbf16>, memref<?xi32>, memref<?xi32>, memref<?x64xf32>, memref<?x64xbf16>, memref<?xi32>, memref<?x64xf32>, memref<?x4xf32>
+  return
+}
+
+// -----
+
+func.func @f(%q: memref<?x64xbf16>, %k: memref<?x64xbf16>, %v: memref<?x64xf16>, %o: memref<?x64xf32>, %i: memref<?xi32>, %lse: memref<?x4xf32>, %first: i1) {
+  // expected-error @below {{'rshard.attend' op element of the values: 'f16' vs 'bf16'}}
+  rshard.attend %q[%i] at %i, %k, %v at %i into %o, %lse first %first heads 4 mask <causal> scale 0.25
+    : memref<?x64xbf16>, memref<?xi32>, memref<?xi32>, memref<?x64xbf16>, memref<?x64xf16>, memref<?xi32>, memref<?x64xf32>, memref<?x4xf32>
+  return
+}
+
+// -----
+
+func.func @f(%q: memref<?x64xf32>, %k: memref<?x64xf32>, %v: memref<?x64xf32>, %o: memref<?x64xbf16>, %i: memref<?xi32>, %lse: memref<?x4xf32>, %first: i1) {
+  // expected-error @below {{'rshard.attend' op element of the output: 'bf16' vs f32 or 'f32'}}
+  rshard.attend %q[%i] at %i, %k, %v at %i into %o, %lse first %first heads 4 mask <causal> scale 0.25
+    : memref<?x64xf32>, memref<?xi32>, memref<?xi32>, memref<?x64xf32>, memref<?x64xf32>, memref<?xi32>, memref<?x64xbf16>, memref<?x4xf32>
+  return
+}
+
+// -----
+
+func.func @f(%q: memref<?x64xbf16>, %k: memref<?x64xbf16>, %v: memref<?x64xbf16>, %o: memref<?x64xbf16>, %i: memref<?xi32>, %lse: memref<?x4xbf16>, %first: i1) {
+  // expected-error @below {{must be f32 memref of two dimensions whose first, and no other, is dynamic, but got 'memref<?x4xbf16>'}}
+  rshard.attend %q[%i] at %i, %k, %v at %i into %o, %lse first %first heads 4 mask <causal> scale 0.25
+    : memref<?x64xbf16>, memref<?xi32>, memref<?xi32>, memref<?x64xbf16>, memref<?x64xbf16>, memref<?xi32>, memref<?x64xbf16>, memref<?x4xbf16>
   return
 }

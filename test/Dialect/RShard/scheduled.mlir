@@ -7,6 +7,10 @@ rshard.buffer @query rows "pool_query" : memref<?x64xf32>
 rshard.buffer @client.token rows "client" : memref<?x1xi32>
 // CHECK: rshard.buffer @workspace rows "workspace" : memref<?x1xi8>
 rshard.buffer @workspace rows "workspace" : memref<?x1xi8>
+// CHECK: rshard.buffer @pool.key rows "pool_key" : memref<?x32xbf16>
+rshard.buffer @pool.key rows "pool_key" : memref<?x32xbf16>
+// CHECK: rshard.buffer @pool.enter rows "pool_enter" : memref<?x64xf16>
+rshard.buffer @pool.enter rows "pool_enter" : memref<?x64xf16>
 // CHECK: rshard.table @query0.source
 rshard.table @query0.source
 
@@ -45,5 +49,20 @@ func.func @step(%frame: !rshard.frame, %l: index, %first: i1, %k: memref<?x32xf3
       memref<?x32xf32, strided<[32, 1], offset: ?>>, memref<?xi32>, memref<?x64xf32>, memref<?x4xf32>
   // CHECK: rshard.launch @segment layer %{{.*}} of %[[FRAME]] ins(%[[Q]], %[[I]]) outs(%[[Q]]) : (memref<?x64xf32>, memref<?xi32>) -> memref<?x64xf32>
   rshard.launch @segment layer %l of %frame ins(%q, %i) outs(%q) : (memref<?x64xf32>, memref<?xi32>) -> memref<?x64xf32>
+  return
+}
+
+// CHECK-LABEL: func.func @types
+func.func @types(%q: memref<?x64xbf16>, %k: memref<?x32xbf16>, %o: memref<?x64xf32>, %i: memref<?xi32>, %lse: memref<?x4xf32>, %first: i1) {
+  // CHECK: rshard.gather {{.*}} : memref<?x64xbf16>, memref<?xi32>, memref<?x64xbf16>
+  rshard.gather %q[%i] into %q : memref<?x64xbf16>, memref<?xi32>, memref<?x64xbf16>
+  // CHECK: rshard.attend
+  // CHECK-SAME: : memref<?x64xbf16>, memref<?xi32>, memref<?xi32>, memref<?x32xbf16>, memref<?x32xbf16>, memref<?xi32>, memref<?x64xf32>, memref<?x4xf32>
+  rshard.attend %q[%i] at %i, %k, %k at %i into %o, %lse first %first heads 4 mask <causal> scale 0.25
+    : memref<?x64xbf16>, memref<?xi32>, memref<?xi32>, memref<?x32xbf16>, memref<?x32xbf16>, memref<?xi32>, memref<?x64xf32>, memref<?x4xf32>
+  // CHECK: rshard.attend
+  // CHECK-SAME: memref<?x64xbf16>, memref<?x4xf32>
+  rshard.attend %q[%i] at %i, %k, %k at %i into %q, %lse first %first heads 4 mask <causal> scale 0.25
+    : memref<?x64xbf16>, memref<?xi32>, memref<?xi32>, memref<?x32xbf16>, memref<?x32xbf16>, memref<?xi32>, memref<?x64xbf16>, memref<?x4xf32>
   return
 }

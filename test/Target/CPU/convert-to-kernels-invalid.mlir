@@ -35,3 +35,15 @@ func.func @step(%frame: !rshard.frame) {
   rshard.launch @turns layer %layer of %frame ins(%x, %at) outs(%x) : (memref<?x4xf32>, memref<?xi32>) -> (memref<?x4xf32>)
   return
 }
+
+// -----
+
+rshard.sharding @R ["period 1: [0,1)"]
+rshard.grid @g queries(@R) keys(@R)
+// expected-error @below {{activations are bf16 vs f32, which cpu code computes in}}
+rshard.placement @p rows(@R) grid(@g) client_layers(0, 0) types <activations = bf16, partials = f32> ranks [0, 0, 0]
+
+// -----
+
+// expected-error @below {{'rshard.buffer' op holds rows of 'f16' vs f32, which cpu code computes in}}
+rshard.buffer @x rows "comp" : memref<?x4xf16>

@@ -6,6 +6,8 @@
 namespace rshard::runtime {
 namespace {
 
+constexpr tokenset::RowTypes sampleTypes{ElementType::BF16, ElementType::F32};
+
 Manifest sample() {
   Manifest m;
   m.abi = 1;
@@ -27,7 +29,7 @@ Manifest sample() {
   m.plan = "{}";
   m.buffers = {{"scratch", ElementType::I32, 1, RowClass::Client},
                {"rope0", ElementType::F32, 2, RowClass::Positions},
-               {"workspace", ElementType::F32, 1, RowClass::Workspace}};
+               {"workspace", ElementType::F16, 1, RowClass::Workspace}};
   m.tables = {"client.position", "wanted.row"};
   m.weights = {
       {"q",
@@ -43,7 +45,7 @@ Manifest sample() {
        "interleave8:bf16",
        {{"gate", {16, 4}, {}, {}, false}, {"up", {16, 4}, {}, {}, false}}}};
   m.rope = {{"rope0", {0.1}, 1.5}};
-  m.exchanges = standardExchanges(m.model);
+  m.exchanges = standardExchanges(m.model, sampleTypes);
   return m;
 }
 
@@ -66,6 +68,8 @@ TEST(Manifest, RoundTrips) {
   EXPECT_EQ(again->weights, m.weights);
   EXPECT_EQ(again->rope[0].inverseFrequencies, m.rope[0].inverseFrequencies);
   EXPECT_EQ(again->weightSlots(), 6);
+  EXPECT_EQ(again->buffers[2].type, ElementType::F16);
+  EXPECT_EQ(again->exchanges[1].tensors[0].type, ElementType::BF16);
 }
 
 TEST(Manifest, KnowsRowClassesByName) {
@@ -77,7 +81,8 @@ TEST(Manifest, KnowsRowClassesByName) {
 }
 
 TEST(Manifest, ListsExchangesInOrder) {
-  std::vector<ExchangeSpec> list = standardExchanges(sample().model);
+  std::vector<ExchangeSpec> list =
+      standardExchanges(sample().model, sampleTypes);
   ASSERT_EQ(list.size(), 6u);
   EXPECT_EQ(list[enterExchange()].name, "enter");
   EXPECT_EQ(list[upExchange(1)].name, "up1");
@@ -85,6 +90,16 @@ TEST(Manifest, ListsExchangesInOrder) {
   EXPECT_EQ(list[leaveExchange(2)].name, "leave");
   EXPECT_EQ(list[upExchange(1)].tensors[1].width, 2);
   EXPECT_EQ(list[downExchange(1)].tensors[1].width, 2);
+  for (const ExchangeSpec &exchange : list)
+    for (const ExchangeTensor &tensor : exchange.tensors)
+      EXPECT_EQ(tensor.type, tensor.name.starts_with("partial")
+                                 ? ElementType::F32
+                                 : ElementType::BF16)
+          << tensor.name;
+  list =
+      standardExchanges(sample().model, {ElementType::F16, ElementType::F16});
+  EXPECT_EQ(list[downExchange(0)].tensors[0].type, ElementType::F16);
+  EXPECT_EQ(list[downExchange(0)].tensors[1].type, ElementType::F32); // lse
 }
 
 TEST(Manifest, NamesTheFieldThatIsWrong) {
@@ -102,6 +117,8 @@ TEST(Manifest, NamesTheFieldThatIsWrong) {
   has("\"layer_mask\":[0,1,0]", "\"layer_mask\":[0,1]", "2 entries for 3");
   has("\"rows\":\"client\"", "\"rows\":\"cellar\"", "buffers[0].rows");
   has("\"type\":\"i32\"", "\"type\":\"i33\"", "buffers[0].type");
+  has("\"type\":\"bf16\"", "\"type\":\"f8\"",
+      "exchanges[0].tensors[0].type is \"f8\"");
   has("scratch", "rope0", "name \"rope0\" twice");
   has("\"tables\":[\"client.position\"", "\"tables\":[\"wanted.row\"", "twice");
   for (const char *pack :

@@ -181,8 +181,11 @@ TEST(Session, RefusesWhatDoesNotFit) {
   has([](Manifest &m) { m.tables.push_back("up7.pack"); }, "\"up7.pack\"");
   has([](Manifest &m) { m.exchanges[0].transfer = "x"; }, "table \"x\"");
   has([](Manifest &m) { m.buffers[16].rows = RowClass::Comp; },
-      "comp vs wanted");
+      "f32 rows of class comp vs f32 rows of class wanted");
   has([](Manifest &m) { m.buffers[16].name = "y"; }, "no buffer \"result\"");
+  has([](Manifest &m) { m.buffers[16].type = ElementType::BF16; },
+      "buffer \"result\" has bf16 rows of class wanted vs f32 rows of class "
+      "wanted");
   has([](Manifest &m) { m.plan = "{"; }, "plan");
   has([](Manifest &m) { m.weights[0].parts[0].tensor = "embedding"; },
       "no tensor \"embedding\"");
@@ -348,6 +351,23 @@ TEST(Session, SessionsAreIndependent) {
   EXPECT_EQ(one->length(), 12);
   EXPECT_EQ(runSteps(*one, a, {12}), toyResults(a, figure()));
   EXPECT_GT(one->arenaBytes(), 21u * 64);
+}
+
+TEST(Session, ArenasFollowTheTypesOfBuffers) {
+  auto bytes = [](ElementType type, int64_t width) {
+    ToyModel model;
+    Manifest m = model.manifest(figure());
+    EXPECT_EQ(m.buffers.back().name, "workspace");
+    m.buffers.back().type = type;
+    m.buffers.back().width = width;
+    Expected<Session> session = model.session(m);
+    EXPECT_TRUE(session);
+    return session ? session->arenaBytes() : 0;
+  };
+  // Rows of 64 bytes, and of 128.
+  EXPECT_EQ(bytes(ElementType::BF16, 32), bytes(ElementType::F32, 16));
+  EXPECT_EQ(bytes(ElementType::F16, 32), bytes(ElementType::I32, 16));
+  EXPECT_LT(bytes(ElementType::BF16, 32), bytes(ElementType::F32, 32));
 }
 
 TEST(CInterface, RunsASession) {

@@ -116,7 +116,7 @@ public:
          "vector",
          {{"l.{}.factor", {1}}}}};
     m.rope = {{"rope", {0.0}, 2.0}};
-    m.exchanges = standardExchanges(m.model);
+    m.exchanges = standardExchanges(m.model, plan.types);
     return m;
   }
 

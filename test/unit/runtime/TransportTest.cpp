@@ -34,8 +34,9 @@ public:
     return ncclSend(data, count, type, peer, transport->communicator(rank),
                     nullptr);
   }
-  int receive(int32_t rank, float *data, size_t count, int peer) {
-    return ncclRecv(data, count, f32, peer, transport->communicator(rank),
+  int receive(int32_t rank, float *data, size_t count, int peer,
+              int type = f32) {
+    return ncclRecv(data, count, type, peer, transport->communicator(rank),
                     nullptr);
   }
 
@@ -127,14 +128,16 @@ TEST(Transport, NamesBothEndsOfAMismatch) {
     rshard_exchange(nullptr, 3, 7);
     r == 0 ? ranks.send(r, x, 2, 1) : ranks.receive(r, x, 3, 0);
   });
-  EXPECT_HAS(error, "rank 0 sends 2 elements (8 bytes) to rank 1 in exchange "
+  EXPECT_HAS(error, "rank 0 sends 2 f32 elements (8 bytes) to rank 1 in "
+                    "exchange "
                     "3, layer 7");
-  EXPECT_HAS(error, "rank 1 receives 3 elements (12 bytes)");
+  EXPECT_HAS(error, "rank 1 receives 3 f32 elements (12 bytes)");
   error = ranks.errorOf([&](int32_t r) {
     r == 0 ? ranks.send(r, x, 2, 1, RSHARD_NCCL_INT32)
            : ranks.receive(r, x, 2, 0);
   });
-  EXPECT_HAS(error, "rank 1 receives");
+  EXPECT_HAS(error, "rank 0 sends 2 i32 elements");
+  EXPECT_HAS(error, "rank 1 receives 2 f32 elements");
   error = ranks.errorOf([&](int32_t r) {
     rshard_exchange(nullptr, 0, r);
     r == 0 ? ranks.send(r, x, 2, 1) : ranks.receive(r, x, 2, 0);
@@ -150,14 +153,16 @@ TEST(Transport, DetectsDeadlocks) {
     if (r != 0)
       ranks.receive(r, &x, 1, 3 - r);
   });
-  EXPECT_HAS(error, "no rank can go on: rank 1 waits for 1 elements (4 bytes) "
-                    "from rank 2 in exchange 1, layer 2; rank 2 waits");
+  EXPECT_HAS(error,
+             "no rank can go on: rank 1 waits for 1 f32 elements (4 bytes) "
+             "from rank 2 in exchange 1, layer 2; rank 2 waits");
   error = ranks.errorOf([&](int32_t r) {
     if (r == 1)
       ranks.send(r, &x, 1, 2);
   });
-  EXPECT_HAS(error, "rank 1 sends 1 elements (4 bytes) to rank 2, which has "
-                    "ended its step");
+  EXPECT_HAS(error,
+             "rank 1 sends 1 f32 elements (4 bytes) to rank 2, which has "
+             "ended its step");
   // The transport is as good as new.
   float y = 4;
   ASSERT_TRUE(ranks.run([&](int32_t r) {
@@ -194,9 +199,11 @@ TEST(Transport, RefusesWrongUse) {
 /// (width 1) to 1.
 class RoutedTransport : public testing::Test {
 protected:
-  RoutedTransport()
-      : ranks(2, {{"first", "t", {}},
-                  {"up0", "t", {{"a", 2, "p", "q"}, {"b", 1, "p", "q"}}}}) {
+  explicit RoutedTransport(ElementType a = ElementType::F32,
+                           ElementType b = ElementType::F32)
+      : ranks(2,
+              {{"first", "t", {}},
+               {"up0", "t", {{"a", 2, a, "p", "q"}, {"b", 1, b, "p", "q"}}}}) {
     for (int32_t r = 0; r != 2; ++r)
       ranks.transport->setRoutes(
           r, {{&nothing, {}},
@@ -209,12 +216,12 @@ protected:
     rshard_exchange(nullptr, 1, 4);
     ncclGroupStart();
     if (r == 0) {
-      ranks.send(r, sent, sentA, 1);
+      ranks.send(r, sent, sentA, 1, typeA);
       if (sendB)
-        ranks.send(r, sent + 4, 1, 1);
+        ranks.send(r, sent + 4, 1, 1, typeB);
     } else {
-      ranks.receive(r, got, 4, 0);
-      ranks.receive(r, got + 4, 1, 0);
+      ranks.receive(r, got, 4, 0, typeA);
+      ranks.receive(r, got + 4, 1, 0, typeB);
     }
     ncclGroupEnd();
   }
@@ -228,6 +235,7 @@ protected:
   float sent[5] = {1, 2, 3, 4, 5}, got[5] = {};
   size_t sentA = 4;
   bool sendB = true;
+  int typeA = f32, typeB = f32;
   Ranks ranks;
 };
 
@@ -279,6 +287,31 @@ TEST_F(RoutedTransport, HoldsProgramsToTheRouteTable) {
     rshard_exchange(nullptr, 0, 0);
   }),
              "0 messages, its route table has 1");
+}
+
+/// The same with rows of two bytes an element.
+class NarrowTransport : public RoutedTransport {
+protected:
+  NarrowTransport() : RoutedTransport(ElementType::BF16, ElementType::F16) {
+    typeA = RSHARD_NCCL_BFLOAT16;
+    typeB = RSHARD_NCCL_FLOAT16;
+  }
+};
+
+TEST_F(NarrowTransport, CountsTheBytesOfTheTypes) {
+  ASSERT_TRUE(ranks.run(body()));
+  EXPECT_EQ(
+      ranks.transport->counts(),
+      (std::vector<EdgeCount>{{1, 0, 0, 1, 8, 8, 1}, {1, 1, 0, 1, 2, 2, 1}}));
+  EXPECT_EQ(got[1], 2); // four elements are the first two floats
+  EXPECT_EQ(got[2], 0);
+}
+
+TEST_F(NarrowTransport, HoldsProgramsToTheTypes) {
+  typeB = RSHARD_NCCL_BFLOAT16;
+  EXPECT_HAS(ranks.errorOf(body()),
+             "rank 0, exchange up0, layer 4: sends bf16 elements, but rows of "
+             "b are f16");
 }
 
 } // namespace

@@ -1,6 +1,8 @@
+#include "RandomPlans.h"
 #include "rshard/tokenset/ClusterRule.h"
 
 #include <gtest/gtest.h>
+#include <rapidcheck/gtest.h>
 
 using namespace rshard::tokenset;
 
@@ -149,6 +151,40 @@ TEST(Plan, jsonRoundTrip) {
   EXPECT_EQ(printPlan(*read), printPlan(plan));
 }
 
+RC_GTEST_PROP(Plan, jsonOfRandomPlans, ()) {
+  Plan plan = test::drawPlan();
+  auto read = parsePlan(printPlan(plan));
+  RC_ASSERT(bool(read));
+  RC_ASSERT(*read == plan);
+  RC_ASSERT(printPlan(*read) == printPlan(plan));
+}
+
+TEST(Plan, jsonOfTypes) {
+  Plan plan = made({});
+  EXPECT_EQ(printPlan(plan).find("types"), std::string::npos);
+  std::string before = printPlan(plan);
+  plan.types.activations = ElementType::BF16;
+  std::string text = printPlan(plan);
+  EXPECT_NE(text.find("\n  \"types\": {\"activations\":\"bf16\","
+                      "\"partials\":\"f32\"},\n"),
+            std::string::npos)
+      << text;
+  // Either may be missing, and equal plans print equal text.
+  auto read = [&](const char *types) {
+    std::string file = before;
+    file.insert(2, std::string("  \"types\": ") + types + ",\n");
+    auto plan = parsePlan(file);
+    EXPECT_TRUE(bool(plan)) << plan.error().message;
+    return plan ? printPlan(*plan) : "";
+  };
+  EXPECT_EQ(read("{\"activations\": \"bf16\"}"), text);
+  EXPECT_EQ(read("{\"partials\": \"f32\"}"), before);
+  EXPECT_EQ(read("{}"), before);
+  plan.types.partials = ElementType::BF16;
+  EXPECT_EQ(read("{\"partials\": \"bf16\", \"activations\": \"bf16\"}"),
+            printPlan(plan));
+}
+
 TEST(Plan, jsonOfAMinimalFile) {
   auto plan = parsePlan(R"j({"R": ["period 1: [0,1)"],
     "S": ["[0,3) below 4, then period 2: [0,1)",
@@ -176,8 +212,8 @@ TEST(Plan, jsonRefusals) {
             "plan: R[0]: token set `period 2: [0,3)`: run [0,3) ends beyond "
             "the period 2");
   EXPECT_EQ(message(R"j({"Q": []})j"),
-            "plan: unknown key `Q`: the keys are R, S, T, client_layers and "
-            "ranks");
+            "plan: unknown key `Q`: the keys are R, S, T, client_layers, "
+            "types and ranks");
   EXPECT_EQ(message(R"j({"R": [], "R": []})j"), "plan: key `R` is given twice");
 #define ALL                                                                    \
   "\"R\": [\"period 1: [0,1)\"], \"S\": [\"period 1: [0,1)\"], "               \
@@ -192,6 +228,27 @@ TEST(Plan, jsonRefusals) {
   EXPECT_EQ(message("{" ALL ", \"client_layers\": [1]}"),
             "plan: `client_layers` has 1 numbers, it must have 2: first and "
             "last layers");
+  auto types = [&](const char *object) {
+    return message(
+        ("{" ALL ", \"types\": " + std::string(object) + "}").c_str());
+  };
+  EXPECT_EQ(types("[]"), "plan: `types` must be an object such as "
+                         "{\"activations\": \"bf16\"}");
+  EXPECT_EQ(types(R"j({"cache": "f32"})j"),
+            "plan: unknown key `types.cache`: the keys are activations and "
+            "partials");
+  EXPECT_EQ(types(R"j({"activations": "f8"})j"),
+            "plan: activations are f8 vs f32, bf16 or f16");
+  EXPECT_EQ(types(R"j({"partials": 2})j"),
+            "plan: `types.partials` is 2, it must be a string such as `bf16`");
+  EXPECT_EQ(types(R"j({"partials": "f32", "partials": "f32"})j"),
+            "plan: key `partials` is given twice");
+  EXPECT_EQ(types(R"j({"activations": "i32"})j"),
+            "plan: activations are i32 vs f32, bf16 or f16");
+  EXPECT_EQ(types(R"j({"activations": "bf16", "partials": "f16"})j"),
+            "plan: partials are f16 vs f32 or the activations' bf16");
+  EXPECT_EQ(types(R"j({"partials": "i32"})j"),
+            "plan: partials are i32 vs f32 or the activations' f32");
 #undef ALL
   EXPECT_EQ(message(R"j({"R": ["period 1: [0,1)"], "S": [], "T": []})j"),
             "plan: C1: S owns no position");

@@ -17,14 +17,15 @@ namespace {
 
 using Key = std::tuple<ExchangeKind, int32_t, int32_t, int32_t>;
 
-RC_GTEST_PROP(Prediction, byBruteForce, ()) {
-  Plan plan = drawPlan();
+/// Walks random steps token by token. `bytes` is what the predictor is told,
+/// `expectedBytes` what a row of each tensor must count.
+void checkByBruteForce(Plan plan, const RowBytes &bytes,
+                       const RowBytes &expectedBytes) {
   plan.clientLast = draw(0, 3) == 0;
   std::vector<Mask> layers = drawMasks();
   for (int64_t i = draw(0, 2); i > 0; --i)
     layers.push_back(layers[draw(0, int64_t(layers.size()) - 1)]);
   int64_t capacity = draw(1, 40);
-  RowBytes bytes{1000, 100, 10, 20, 300, 3};
   auto predictor = Predictor::create(plan, layers, capacity, bytes);
   RC_ASSERT(bool(predictor));
   for (const Step &step : drawSteps(layers, capacity, capacity)) {
@@ -52,13 +53,13 @@ RC_GTEST_PROP(Prediction, byBruteForce, ()) {
       }
     }
     std::map<Key, int64_t> width = {
-        {{ExchangeKind::Enter, 0, 0, 0}, bytes.hidden},
-        {{ExchangeKind::Leave, 0, 0, 0}, bytes.hidden},
-        {{ExchangeKind::Up, 0, 0, 0}, bytes.query},
-        {{ExchangeKind::Up, 0, 0, 1}, bytes.key},
-        {{ExchangeKind::Up, 0, 0, 2}, bytes.value},
-        {{ExchangeKind::Down, 0, 0, 0}, bytes.partial},
-        {{ExchangeKind::Down, 0, 0, 1}, bytes.lse}};
+        {{ExchangeKind::Enter, 0, 0, 0}, expectedBytes.hidden},
+        {{ExchangeKind::Leave, 0, 0, 0}, expectedBytes.hidden},
+        {{ExchangeKind::Up, 0, 0, 0}, expectedBytes.query},
+        {{ExchangeKind::Up, 0, 0, 1}, expectedBytes.key},
+        {{ExchangeKind::Up, 0, 0, 2}, expectedBytes.value},
+        {{ExchangeKind::Down, 0, 0, 0}, expectedBytes.partial},
+        {{ExchangeKind::Down, 0, 0, 1}, expectedBytes.lse}};
     std::vector<Edge> expected;
     for (const auto &[key, count] : rows) {
       auto [kind, source, destination, tensor] = key;
@@ -70,6 +71,21 @@ RC_GTEST_PROP(Prediction, byBruteForce, ()) {
     RC_ASSERT(bool(edges));
     RC_ASSERT(*edges == expected);
   }
+}
+
+RC_GTEST_PROP(Prediction, byBruteForce, ()) {
+  RowBytes bytes{1000, 100, 10, 20, 300, 3};
+  checkByBruteForce(drawPlan(), bytes, bytes);
+}
+
+RC_GTEST_PROP(Prediction, bytesFollowTheTypes, ()) {
+  Plan plan = drawPlan();
+  RowWidths widths{draw(1, 100), draw(1, 100), draw(1, 100), draw(1, 9)};
+  auto size = [](ElementType type) { return type == ElementType::F32 ? 4 : 2; };
+  int64_t e = size(plan.types.activations), eo = size(plan.types.partials);
+  checkByBruteForce(plan, rowBytes(widths, plan.types),
+                    {widths.hidden * e, widths.query * e, widths.key * e,
+                     widths.key * e, widths.query * eo, widths.heads * 4});
 }
 
 /// Bytes of one kind of exchange, over all edges.

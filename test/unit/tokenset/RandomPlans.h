@@ -6,16 +6,27 @@
 #include "RandomSets.h"
 #include "rshard/tokenset/Routes.h"
 
+#include <array>
 #include <set>
 
 namespace rshard::tokenset::test {
 
-/// Random families, grid and placement; ranks are dense.
+inline RowTypes drawTypes() {
+  RowTypes types;
+  types.activations = std::array{ElementType::F32, ElementType::BF16,
+                                 ElementType::F16}[size_t(draw(0, 2))];
+  if (draw(0, 1))
+    types.partials = types.activations;
+  return types;
+}
+
+/// Random families, grid, placement and types; ranks are dense.
 inline Plan drawPlan() {
   Plan plan;
   plan.R = drawPartition("R", draw(1, 4));
   plan.S = drawPartition("S", draw(1, 4));
   plan.T = drawPartition("T", draw(1, 4));
+  plan.types = drawTypes();
   switch (draw(0, 2)) {
   case 0:
     placeApart(plan);

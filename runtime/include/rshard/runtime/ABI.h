@@ -17,7 +17,7 @@ extern "C" {
 
 /* Raised whenever anything on this page changes; an artifact states the one it
  * was built for. */
-#define RSHARD_ABI_VERSION 1
+#define RSHARD_ABI_VERSION 2
 
 /* Row-major [rows, width], 64-byte aligned; the code knows the width. `rows` is
  * what this step uses: a pool counts its own rows and the largest received part

@@ -9,6 +9,8 @@
 #ifndef RSHARD_RUNTIME_KERNEL_H
 #define RSHARD_RUNTIME_KERNEL_H
 
+#include "rshard/tokenset/ElementType.h"
+
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -16,12 +18,7 @@
 
 namespace rshard::runtime {
 
-/// Element types of buffers and tensor maps.
-enum class ElementType : uint8_t { F32, I32, BF16, F16 };
-/// Bytes of one element.
-constexpr int64_t elementBytes(ElementType type) {
-  return type == ElementType::F32 || type == ElementType::I32 ? 4 : 2;
-}
+using tokenset::ElementType;
 
 /// `factor`, or `factor` times the value of an argument.
 struct KernelSize {

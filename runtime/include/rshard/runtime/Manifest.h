@@ -10,6 +10,7 @@
 
 #include "rshard/runtime/Kernel.h"
 #include "rshard/tokenset/Mask.h"
+#include "rshard/tokenset/Plan.h"
 
 #include <cstdint>
 #include <optional>
@@ -102,7 +103,8 @@ struct RopeSpec {
 struct ExchangeTensor {
   std::string name;  ///< buffer "pool." + name: own rows, then received ones
   int64_t width = 0; ///< elements per row
-  std::string pack;  ///< the sender's table of own rows, in staging order
+  ElementType type = ElementType::F32;
+  std::string pack; ///< the sender's table of own rows, in staging order
   std::string
       positions; ///< the sender's table of global positions of those rows
 };
@@ -176,7 +178,8 @@ struct Manifest {
 /// The exchanges of a program with `masks` mask classes, in index order: enter,
 /// up0, down0, up1, down1, ..., leave, with the tables and widths that the
 /// route tables use.
-std::vector<ExchangeSpec> standardExchanges(const ModelInfo &model);
+std::vector<ExchangeSpec> standardExchanges(const ModelInfo &model,
+                                            const tokenset::RowTypes &types);
 /// Index of the exchange in that list.
 constexpr int32_t enterExchange() { return 0; }
 constexpr int32_t upExchange(int32_t maskClass) { return 1 + 2 * maskClass; }

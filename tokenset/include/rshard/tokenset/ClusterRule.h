@@ -36,6 +36,7 @@ struct ClusterRule {
   std::optional<int64_t> ranks;
   int32_t clientFirst = 0;
   int32_t clientLast = 0;
+  RowTypes types;
 };
 
 /// A valid plan, or an error that names the option and the required values (C1:

@@ -1,11 +1,29 @@
-// The plan: who owns which tokens, and on which rank each node lives.
+// The plan: who owns which tokens, on which rank each node lives, and in which
+// types rows are kept and sent.
 
 #ifndef RSHARD_TOKENSET_PLAN_H
 #define RSHARD_TOKENSET_PLAN_H
 
+#include "rshard/tokenset/ElementType.h"
 #include "rshard/tokenset/Partition.h"
 
 namespace rshard::tokenset {
+
+/// Element types of rows, in memory and on the wire. The log-sum-exp of a
+/// partial and the results are always f32.
+struct RowTypes {
+  /// Hidden rows, queries, keys and values, and so the caches.
+  ElementType activations = ElementType::F32;
+  /// Outputs of partial attention on their way to the merge.
+  ElementType partials = ElementType::F32;
+
+  bool operator==(const RowTypes &) const = default;
+};
+
+/// Types by name: activations are f32, bf16 or f16; partials are f32 or of
+/// their type.
+Expected<RowTypes> parseRowTypes(std::string_view activations,
+                                 std::string_view partials);
 
 /// Nodes are numbered client = 0, CompNode i = 1 + i,
 /// AttnNode (j,k) = 1 + comps() + j * keyShards() + k.
@@ -18,6 +36,7 @@ struct Plan {
   int32_t clientLast = 0;
   /// The rank of each node; ranks are dense from 0.
   std::vector<int32_t> ranks;
+  RowTypes types;
 
   int32_t comps() const { return R.size(); }
   int32_t queryShards() const { return S.size(); }
@@ -44,7 +63,7 @@ struct Plan {
 
 /// Checks what a plan must fulfil beyond C1 of its partitions: at least one set
 /// in each of R, S and T, one rank per node (C2), ranks dense from 0, client
-/// layers not negative.
+/// layers not negative, valid types.
 Expected<void> validate(const Plan &plan);
 
 /// Every node its own rank.
@@ -53,10 +72,12 @@ void placeApart(Plan &plan);
 Expected<void> place(Plan &plan, int64_t count);
 
 /// JSON: {"R": [set...], "S": [...], "T": [...], "client_layers": [L0, L1],
-/// "ranks": [...]} with sets in their text form. The last two keys may be
-/// missing. The result is validated.
+/// "types": {"activations": "bf16", "partials": "f32"}, "ranks": [...]} with
+/// sets in their text form. The last three keys may be missing, and so may
+/// either type, which is then f32. The result is validated.
 Expected<Plan> parsePlan(std::string_view json);
-/// The JSON form, ending in a newline; equal plans print equal text (C9).
+/// The JSON form, ending in a newline; equal plans print equal text (C9). Types
+/// are printed if one of them is not f32.
 std::string printPlan(const Plan &plan);
 
 } // namespace rshard::tokenset

@@ -13,6 +13,14 @@ enum class ExchangeKind { Enter, Up, Down, Leave };
 /// `enter`, `up`, `down`, `leave`.
 const char *exchangeName(ExchangeKind kind);
 
+/// Elements of one row of what a model's layers send.
+struct RowWidths {
+  int64_t hidden = 0;
+  int64_t query = 0;
+  int64_t key = 0;   ///< and value
+  int64_t heads = 0; ///< of the query
+};
+
 /// Bytes of one row of each tensor that is sent.
 struct RowBytes {
   int64_t hidden = 0;  ///< enter and leave
@@ -22,6 +30,8 @@ struct RowBytes {
   int64_t partial = 0; ///< down: o
   int64_t lse = 0;     ///< down
 };
+
+RowBytes rowBytes(const RowWidths &widths, const RowTypes &types);
 
 /// What one kind of exchange moves from one rank to another in a step, over all
 /// layers. `tensor` counts as in the transfer tables. `bytes` is 0 if source
