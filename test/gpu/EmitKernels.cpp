@@ -1,6 +1,7 @@
 //===- EmitKernels.cpp - kernels by name, for tests and benchmarks --------===//
 //
 // usage: emit-kernels REQUESTS.json DIRECTORY [PTXAS]
+//        emit-kernels REQUESTS.json -                  print the kernels as IR
 //
 // REQUESTS.json is a list of {"kernel": FAMILY, ...parameters of the family}.
 // Writes DIRECTORY/kernels.{ptx,cubin,json}; the last lists, in the order of
@@ -21,10 +22,21 @@
 #include "llvm/Support/FileSystem.h"
 #include "llvm/Support/JSON.h"
 #include "llvm/Support/MemoryBuffer.h"
+#include <cmath>
 
 using namespace mlir;
 using namespace rshard;
 namespace json = llvm::json;
+
+/// The variant for the request's rows, without them that for any number.
+static SymbolRefAttr variantFor(ArrayRef<cuda::KernelLibrary::Variant> variants,
+                                const json::Object &request) {
+  if (std::optional<int64_t> rows = request.getInteger("rows"))
+    for (const cuda::KernelLibrary::Variant &variant : variants)
+      if (*rows <= variant.rows)
+        return variant.kernel;
+  return variants.back().kernel;
+}
 
 /// Adds the kernel of one request; null if the family or a parameter is
 /// unknown.
@@ -109,6 +121,18 @@ static SymbolRefAttr addKernel(cuda::KernelLibrary &library,
     return library.append(width, element);
   if (family == "merge")
     return library.merge(heads, width, typeOf("partial"), element);
+  if (family == "attention") {
+    cuda::AttentionParams params;
+    params.queryHeads = heads;
+    params.keyHeads = integer("keyHeads", heads);
+    params.headSize = width;
+    params.element = element;
+    params.result = typeOf("result");
+    params.scale = request.getNumber("scale").value_or(
+        1.0 / std::sqrt(static_cast<double>(width)));
+    params.softCap = request.getNumber("softCap").value_or(0.0);
+    return variantFor(library.attention(params), request);
+  }
   return {};
 }
 
@@ -152,7 +176,7 @@ static LogicalResult write(StringRef directory, StringRef name,
 
 int main(int argc, char **argv) {
   if (argc < 3) {
-    llvm::errs() << "usage: emit-kernels REQUESTS.json DIRECTORY [PTXAS]\n";
+    llvm::errs() << "usage: emit-kernels REQUESTS.json DIRECTORY|- [PTXAS]\n";
     return 2;
   }
   MLIRContext context;

@@ -4,6 +4,7 @@ A kernel's arguments are torch tensors on the device (views: their rows are the 
 integers; its parameters are derived as an artifact's manifest says, like the runtime does it.
 """
 import ctypes
+import functools
 import json
 import pathlib
 
@@ -28,6 +29,12 @@ def value_of(argument):
 
 def size_of(size, arguments):
     return size if isinstance(size, int) else size["times"] * value_of(arguments[size["argument"]])
+
+
+@functools.cache
+def placeholder():
+    """What the map of a tensor without rows points to: nothing is copied from there."""
+    return torch.zeros(16, device="cuda")
 
 
 class Kernel:
@@ -80,7 +87,7 @@ class Kernel:
         strides = [size_of(size, arguments) for size in parameter["strides"]]
         check(driver.cuTensorMapEncodeTiled(
             ctypes.c_void_p(address), TYPES[parameter["type"]], rank,
-            ctypes.c_void_p(arguments[parameter["argument"]].data_ptr()),
+            ctypes.c_void_p(arguments[parameter["argument"]].data_ptr() or placeholder().data_ptr()),
             (ctypes.c_uint64 * rank)(*extents), (ctypes.c_uint64 * max(rank - 1, 1))(*strides),
             (ctypes.c_uint32 * rank)(*parameter["box"]), (ctypes.c_uint32 * rank)(*[1] * rank),
             0, SWIZZLE[parameter["swizzle"]], 2, 0), f"{self.name}: tensor map {extents} {strides}")

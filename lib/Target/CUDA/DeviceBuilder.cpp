@@ -129,6 +129,7 @@ Int operator/(Int a, int64_t b) { return a / like(a, b); }
 Int operator%(Int a, int64_t b) { return a % like(a, b); }
 Int operator&(Int a, int64_t b) { return a & like(a, b); }
 Int operator^(Int a, int64_t b) { return a ^ like(a, b); }
+Int operator<<(Int a, Int b) { return binary<arith::ShLIOp>(a, b); }
 Int operator<<(Int a, int64_t b) {
   return binary<arith::ShLIOp>(a, like(a, b));
 }
@@ -218,6 +219,16 @@ Int DeviceBuilder::select(Bool condition, Int yes, Int no) {
 }
 Float DeviceBuilder::select(Bool condition, Float yes, Float no) {
   return {*this, arith::SelectOp::create(ops, loc, condition, yes, no)};
+}
+
+Float DeviceBuilder::selectByBit(Int mask, int64_t bit, Float yes, Float no) {
+  // As arith operations the test becomes a shift and a test of bit 0.
+  return {*this,
+          inlineAsm("{ .reg .b32 t; .reg .pred p; and.b32 t, $1, " +
+                        std::to_string(uint32_t(1) << bit) +
+                        "; setp.ne.b32 p, t, 0; selp.f32 $0, $2, $3, p; }",
+                    f32(), {{mask, "r"}, {yes, "f"}, {no, "f"}},
+                    /*memory=*/false)[0]};
 }
 
 //===----------------------------------------------------------------------===//
@@ -312,6 +323,12 @@ Float DeviceBuilder::loadFloat(Global base, Int index, bool constant) {
 }
 void DeviceBuilder::store(Value value, Global to) {
   LLVM::StoreOp::create(ops, loc, value, to);
+}
+
+Int DeviceBuilder::atomicAdd(Global to, Int value) {
+  return {*this,
+          LLVM::AtomicRMWOp::create(ops, loc, LLVM::AtomicBinOp::add, to, value,
+                                    LLVM::AtomicOrdering::monotonic)};
 }
 
 Value DeviceBuilder::sharedPointer(Int address) {

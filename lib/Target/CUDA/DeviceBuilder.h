@@ -121,6 +121,8 @@ public:
   Int ceilDiv(Int a, int64_t b);
   Int select(Bool condition, Int yes, Int no);
   Float select(Bool condition, Float yes, Float no);
+  /// The same by a bit of a mask, in one test and one selection.
+  Float selectByBit(Int mask, int64_t bit, Float yes, Float no);
 
   // Control.
   Values loop(Int begin, Int end, Int step, mlir::ValueRange init,
@@ -143,6 +145,9 @@ public:
   Int loadInt(Global base, Int index, bool constant = true);
   Float loadFloat(Global base, Int index, bool constant = true);
   void store(mlir::Value value, Global to);
+  /// Adds to a number that all blocks share; what it was before. Orders
+  /// nothing.
+  Int atomicAdd(Global to, Int value);
   mlir::Value loadShared(mlir::Type type, Int address);
   void storeShared(mlir::Value value, Int address);
   /// The beginning of the kernel's dynamic shared memory, 1024-byte aligned.
@@ -187,6 +192,7 @@ Int operator/(Int a, int64_t b);
 Int operator%(Int a, int64_t b);
 Int operator&(Int a, int64_t b);
 Int operator^(Int a, int64_t b);
+Int operator<<(Int a, Int b); ///< b below 32
 Int operator<<(Int a, int64_t b);
 Int operator>>(Int a, int64_t b); ///< unsigned
 Bool operator<(Int a, Int b);     ///< signed, like all comparisons

@@ -70,19 +70,33 @@ static Values emit(DeviceBuilder &k, const std::string &text,
   return k.inlineAsm(text, TypeRange(accumulators), operands, /*memory=*/true);
 }
 
+/// The text with both operands in shared memory; their descriptors are operands
+/// `first` and the next. Nothing is kept of an accumulator where `keep` is 0.
+static std::string multiplyText(const Products &products, size_t first,
+                                const std::string &keep) {
+  return "{ .reg .pred p, q; .reg .b64 da, db; setp.ne.b32 p, " + keep +
+         ", 0; setp.ne.b32 q, 1, 0; " +
+         write(
+             products, first + 1, "p",
+             [&](const Products::Step &step, size_t) {
+               return "add.s64 da, " + number(first) + ", " +
+                      std::to_string(step.a) + "; ";
+             },
+             [](size_t) { return std::string("da"); }, "0, ");
+}
+
 Values multiply(DeviceBuilder &k, const Products &products, Long a, Long b,
                 ValueRange accumulators, Int keep) {
   size_t first = accumulators.size(); // of the operands behind the results
-  std::string text = "{ .reg .pred p, q; .reg .b64 da, db; setp.ne.b32 p, " +
-                     number(first + 2) + ", 0; setp.ne.b32 q, 1, 0; " +
-                     write(
-                         products, first + 1, "p",
-                         [&](const Products::Step &step, size_t) {
-                           return "add.s64 da, " + number(first) + ", " +
-                                  std::to_string(step.a) + "; ";
-                         },
-                         [](size_t) { return std::string("da"); }, "0, ");
-  return emit(k, text, {{a, "l"}, {b, "l"}, {keep, "r"}}, accumulators);
+  return emit(k, multiplyText(products, first, number(first + 2)),
+              {{a, "l"}, {b, "l"}, {keep, "r"}}, accumulators);
+}
+
+Values multiply(DeviceBuilder &k, const Products &products, Long a, Long b) {
+  auto results = static_cast<size_t>(products.columns / 2);
+  return k.inlineAsm(multiplyText(products, results, "0"),
+                     SmallVector<Type>(results, k.f32()), {{a, "l"}, {b, "l"}},
+                     /*memory=*/true);
 }
 
 Values multiplyRegisters(DeviceBuilder &k, const Products &products,

@@ -45,6 +45,8 @@ struct Products {
 /// `waitProducts`.
 Values multiply(DeviceBuilder &k, const Products &products, Long a, Long b,
                 mlir::ValueRange accumulators, Int keep);
+/// The same into one new accumulator, whose first step overwrites it.
+Values multiply(DeviceBuilder &k, const Products &products, Long a, Long b);
 /// The same with A in registers, four for each step; adds.
 Values multiplyRegisters(DeviceBuilder &k, const Products &products,
                          mlir::ValueRange a, Long b,
@@ -54,9 +56,9 @@ Values multiplyRegisters(DeviceBuilder &k, const Products &products,
 Values waitProducts(DeviceBuilder &k, int64_t groups,
                     mlir::ValueRange accumulators, mlir::ValueRange alive = {});
 
-/// Stores or loads four 8x8 matrices of 16-bit values, one register of each
-/// thread for each; the thread's address is that of row lane % 8 of matrix
-/// lane / 8.
+/// Stores 1, 2 or 4 or loads four 8x8 matrices of 16-bit values, one register
+/// of each thread for each; the thread's address is that of row lane % 8 of
+/// matrix lane / 8.
 void storeMatrices(DeviceBuilder &k, Int address,
                    llvm::ArrayRef<Int> registers);
 llvm::SmallVector<Int> loadMatrices(DeviceBuilder &k, Int address);

@@ -58,6 +58,14 @@ struct AttentionParams {
   double softCap = 0; ///< scores s become softCap * tanh(s / softCap); 0: none
 };
 
+/// What attention needs beside its arguments: so many f32, whose content does
+/// not matter, and so many i32, which are 0 before the first launch and which
+/// every launch leaves at 0. Launches that share them follow one another.
+struct AttentionScratch {
+  int64_t partials = 0, counters = 0;
+};
+AttentionScratch attentionScratch(const AttentionParams &params);
+
 /// y = normalise(x) * scale (+ bias) over `heads` groups of `width` elements a
 /// row; all groups share scale and bias, which are f32.
 struct NormParams {
@@ -99,10 +107,14 @@ public:
                              const LinearSchedule &schedule);
 
   /// (q[?,Hq*d], k[?,Hk*d], v[?,Hk*d], first[?] i32, last[?] i32, o[?,Hq*d],
-  /// lse[?,Hq] f32, continues: i32). Query i sees exactly the keys [first[i],
-  /// last[i]); both lists ascend. With `continues` the result continues the
-  /// partial that (o, lse) holds (C3), else it overwrites it. Rows that see no
-  /// key: o = 0, lse = -inf, unchanged if `continues`.
+  /// lse[?,Hq] f32, partials[?] f32, counters[?] i32, continues: i32). Query i
+  /// sees exactly the keys [first[i], last[i]); both lists ascend. With
+  /// `continues` the result continues the partial that (o, lse) holds (C3),
+  /// else it overwrites it. Rows that see no key: o = 0, lse = -inf, unchanged
+  /// if `continues`. d is a multiple of 8, at most 256; scale is positive.
+  ///
+  /// All rows of k and v are initialised: what is masked is multiplied by 0.
+  /// Sizes of partials and counters: attentionScratch.
   llvm::SmallVector<Variant> attention(const AttentionParams &params);
 
   /// (x[?,H*W], scale[W], bias[W]?, y[?,H*W]); y may be x.
@@ -173,6 +185,9 @@ private:
       const std::string &name, int64_t width, mlir::Type element,
       int64_t inputs, bool vector,
       llvm::function_ref<mlir::Value(DeviceBuilder &, mlir::ValueRange)> body);
+
+  /// Attention of any number of rows, and that of a few (attention).
+  mlir::SymbolRefAttr partialAttention(const AttentionParams &params);
 
   mlir::Attribute pointer(int64_t argument);
   mlir::Attribute rows(int64_t argument);
