@@ -59,7 +59,7 @@ class Attention:
 
     def expected(self, q, k, v, first, last):
         torch, rows, keys = self.torch, q.shape[0], k.shape[0]
-        q, k, v = (x.double().reshape(x.shape[0], -1, self.width) for x in (q, k, v))
+        q, k, v = (x.double().reshape(x.shape[0], x.shape[1] // self.width, self.width) for x in (q, k, v))
         group = self.heads // self.key_heads
         k, v = k.repeat_interleave(group, 1), v.repeat_interleave(group, 1)
         scores = torch.einsum("ihd,jhd->hij", q, k) * self.scale
@@ -70,7 +70,7 @@ class Attention:
         scores = scores.masked_fill(~seen, -math.inf)
         lse = torch.logsumexp(scores, -1) if keys else torch.full((self.heads, rows), -math.inf, device="cuda", dtype=torch.float64)
         weights = torch.exp(scores - torch.where(lse == -math.inf, 0.0, lse)[..., None])
-        return torch.einsum("hij,jhd->ihd", weights, v).reshape(rows, -1), lse.T
+        return torch.einsum("hij,jhd->ihd", weights, v).reshape(rows, self.heads * self.width), lse.T
 
 
 def lists(torch, rng, kind, rows, keys):
@@ -167,7 +167,7 @@ def check_case(torch, rng, attention, rows, keys, kind, checks):
         error = float((o[:rows].double() - expected_o).norm() / expected_o.norm().clamp(min=1e-30))
         finite = expected_lse != -math.inf
         lse_error = float(((lse[:rows].double() - expected_lse).abs() / expected_lse.abs().clamp(min=1))[finite].max()) if finite.any() else 0.0
-        empty = bool((lse[:rows][~finite] == -math.inf).all()) and not bool(o[:rows].reshape(rows, -1, attention.width)[~finite].any())
+        empty = bool((lse[:rows][~finite] == -math.inf).all()) and not bool(o[:rows].reshape(rows, attention.heads, attention.width)[~finite].any())
         bound = 8e-3 if element == torch.bfloat16 or attention.result == torch.bfloat16 else 1.5e-3
         family = (what, "few" if attention.few else "any", attention.request["element"], attention.request["result"])
         checks.add(error <= bound and lse_error <= 1e-4 and empty,

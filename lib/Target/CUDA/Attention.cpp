@@ -46,11 +46,12 @@ Continuation continuePartial(DeviceBuilder &k, Float earlierLse, Float lse,
           k.fma(k.log2(sum), k.constant(ln2), most)};
 }
 
-AttentionScratch attentionScratch(const AttentionParams &) { return {0, 1}; }
-
 SmallVector<KernelLibrary::Variant>
 KernelLibrary::attention(const AttentionParams &params) {
-  return {{std::numeric_limits<int64_t>::max(), partialAttention(params)}};
+  SmallVector<Variant> variants = decodeAttention(params);
+  variants.push_back(
+      {std::numeric_limits<int64_t>::max(), partialAttention(params)});
+  return variants;
 }
 
 } // namespace rshard::cuda

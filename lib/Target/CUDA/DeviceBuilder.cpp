@@ -190,6 +190,13 @@ static Float intrinsic(DeviceBuilder &kernel, StringRef name, Value operand) {
                       .getResult(0)};
 }
 
+Int DeviceBuilder::permuteBytes(Int low, Int high, int64_t selector) {
+  return {*this, LLVM::CallIntrinsicOp::create(
+                     ops, loc, i32(), ops.getStringAttr("llvm.nvvm.prmt"),
+                     ValueRange{low, high, integer(selector)})
+                     .getResult(0)};
+}
+
 Float DeviceBuilder::fma(Float a, Float b, Float c) {
   return {*this, LLVM::FMAOp::create(ops, loc, a, b, c)};
 }
@@ -329,6 +336,10 @@ Int DeviceBuilder::atomicAdd(Global to, Int value) {
   return {*this,
           LLVM::AtomicRMWOp::create(ops, loc, LLVM::AtomicBinOp::add, to, value,
                                     LLVM::AtomicOrdering::monotonic)};
+}
+
+void DeviceBuilder::fenceDevice() {
+  LLVM::FenceOp::create(ops, loc, LLVM::AtomicOrdering::acq_rel, "device");
 }
 
 Value DeviceBuilder::sharedPointer(Int address) {

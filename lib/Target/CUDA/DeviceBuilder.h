@@ -107,6 +107,10 @@ public:
   /// The halves of such a register, lower first.
   std::pair<Float, Float> unpack(Int packed, mlir::Type element);
 
+  /// Four of the eight bytes of `low` and `high`, which the digits of
+  /// `selector` number from 0 to 7 (PTX ISA, prmt).
+  Int permuteBytes(Int low, Int high, int64_t selector);
+
   // Arithmetic that has no operator. Approximations are the hardware's: at most
   // 2 ulp (PTX ISA, ex2, lg2, rcp, rsqrt .approx.ftz.f32).
   Float fma(Float a, Float b, Float c);
@@ -148,6 +152,9 @@ public:
   /// Adds to a number that all blocks share; what it was before. Orders
   /// nothing.
   Int atomicAdd(Global to, Int value);
+  /// Orders this thread's accesses, and those that it knows of by a barrier,
+  /// before its later ones for the whole device.
+  void fenceDevice();
   mlir::Value loadShared(mlir::Type type, Int address);
   void storeShared(mlir::Value value, Int address);
   /// The beginning of the kernel's dynamic shared memory, 1024-byte aligned.

@@ -113,8 +113,11 @@ public:
   /// else it overwrites it. Rows that see no key: o = 0, lse = -inf, unchanged
   /// if `continues`. d is a multiple of 8, at most 256; scale is positive.
   ///
-  /// All rows of k and v are initialised: what is masked is multiplied by 0.
-  /// Sizes of partials and counters: attentionScratch.
+  /// Rows of k and v are initialised, seen or not: what is masked is multiplied
+  /// by 0. The variants for up to 16 rows read nothing behind the greatest
+  /// `last`, and their launch does not depend on the rows of k: one captured
+  /// launch serves every length of a cache. Sizes of partials and counters:
+  /// attentionScratch.
   llvm::SmallVector<Variant> attention(const AttentionParams &params);
 
   /// (x[?,H*W], scale[W], bias[W]?, y[?,H*W]); y may be x.
@@ -188,6 +191,7 @@ private:
 
   /// Attention of any number of rows, and that of a few (attention).
   mlir::SymbolRefAttr partialAttention(const AttentionParams &params);
+  llvm::SmallVector<Variant> decodeAttention(const AttentionParams &params);
 
   mlir::Attribute pointer(int64_t argument);
   mlir::Attribute rows(int64_t argument);
