@@ -22,6 +22,7 @@
 #include "mlir/Transforms/Passes.h"
 #include "rshard/Conversion/Passes.h"
 #include "rshard/Target/CPU/Passes.h"
+#include "rshard/Target/CUDA/Passes.h"
 #include "rshard/Target/Host/Passes.h"
 #include "rshard/Transforms/Passes.h"
 
@@ -43,6 +44,7 @@ void rshard::registerPasses() {
   registerRShardConversionPasses();
   cpu::registerRShardCPUPasses();
   registerHostPasses();
+  cuda::registerRShardCUDAPasses();
   registerRShardTransformsPasses();
   registerCanonicalizerPass();
   registerCSEPass();

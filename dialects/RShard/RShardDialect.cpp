@@ -92,7 +92,7 @@ LogicalResult RShardDialect::verifyOperationAttribute(Operation *op,
     auto ranges = dyn_cast<ArrayAttr>(attr.getValue());
     auto complete = [](Attribute entry) {
       auto range = dyn_cast<DictionaryAttr>(entry);
-      return range && range.getAs<FlatSymbolRefAttr>("weight") &&
+      return range && range.getAs<ArrayAttr>("weights") &&
              range.getAs<StringAttr>("pack") &&
              range.getAs<IntegerAttr>("first") &&
              range.getAs<IntegerAttr>("count");
@@ -100,7 +100,7 @@ LogicalResult RShardDialect::verifyOperationAttribute(Operation *op,
     if (!ranges || !llvm::all_of(ranges, complete))
       return op->emitOpError("attribute '")
              << weightSlotsAttrName << "' is " << attr.getValue()
-             << " vs a list of {weight, pack, first, count}";
+             << " vs a list of {weights, pack, first, count}";
     return success();
   }
   if (attr.getName() == kernelAttrName) {

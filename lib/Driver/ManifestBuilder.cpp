@@ -3,9 +3,12 @@
 #include "ManifestBuilder.h"
 #include "RShard/RShard.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "rshard/Plan/PlanSymbols.h"
+#include "rshard/Target/CUDA/Assemble.h"
 #include "rshard/runtime/ABI.h"
 #include "rshard/runtime/Hash.h"
+#include "llvm/ADT/StringSet.h"
 
 using namespace mlir;
 using namespace rshard;
@@ -62,31 +65,21 @@ static FailureOr<runtime::ModelInfo> describeModel(ModuleOp module) {
   return info;
 }
 
-/// A range of the frame's weight slots (weightSlotsAttrName).
-static FailureOr<runtime::WeightSpec> describeWeight(ModuleOp module,
-                                                     DictionaryAttr slots) {
-  auto symbol = slots.getAs<FlatSymbolRefAttr>("weight");
-  auto weight = module.lookupSymbol<WeightOp>(symbol);
-  if (!weight)
-    return module.emitError("holds no rshard.weight ") << symbol;
-  auto range = [](std::optional<ArrayRef<int64_t>> bounds)
-      -> std::optional<std::pair<int64_t, int64_t>> {
-    if (!bounds)
-      return std::nullopt;
-    return std::pair((*bounds)[0], (*bounds)[1]);
-  };
-  runtime::WeightSpec spec;
-  spec.symbol = symbol.getValue().str();
-  spec.layers = range(weight.getLayers());
-  spec.slot = slots.getAs<IntegerAttr>("first").getInt();
-  spec.pack = slots.getAs<StringAttr>("pack").str();
-  runtime::WeightPart &part = spec.parts.emplace_back();
+static std::optional<std::pair<int64_t, int64_t>>
+getRange(std::optional<ArrayRef<int64_t>> bounds) {
+  if (!bounds)
+    return std::nullopt;
+  return std::pair((*bounds)[0], (*bounds)[1]);
+}
+
+static runtime::WeightPart describePart(WeightOp weight) {
+  runtime::WeightPart part;
   part.tensor = weight.getTensor().str();
   part.transposed = weight.getTransposed();
   // The stored shape: the whole tensor, as the file has it.
   ArrayRef<int64_t> type = cast<ShapedType>(weight.getType()).getShape();
   part.shape.assign(type.begin(), type.end());
-  std::optional<std::pair<int64_t, int64_t>> rows = range(weight.getRows());
+  std::optional<std::pair<int64_t, int64_t>> rows = getRange(weight.getRows());
   if (rows) {
     if (type.size() == 1 && rows->second - rows->first == 1 && type[0] != 1)
       part.shape.insert(part.shape.begin(), 1); // one row of a matrix
@@ -98,7 +91,107 @@ static FailureOr<runtime::WeightSpec> describeWeight(ModuleOp module,
   } else {
     part.sliceRows = rows;
   }
+  return part;
+}
+
+/// A range of the frame's weight slots (weightSlotsAttrName).
+static FailureOr<runtime::WeightSpec> describeWeight(ModuleOp module,
+                                                     DictionaryAttr slots) {
+  runtime::WeightSpec spec;
+  spec.slot = slots.getAs<IntegerAttr>("first").getInt();
+  spec.pack = slots.getAs<StringAttr>("pack").str();
+  for (auto symbol :
+       slots.getAs<ArrayAttr>("weights").getAsRange<FlatSymbolRefAttr>()) {
+    auto weight = module.lookupSymbol<WeightOp>(symbol);
+    if (!weight)
+      return module.emitError("holds no rshard.weight ") << symbol;
+    spec.symbol += (spec.symbol.empty() ? "" : "+") + symbol.getValue().str();
+    spec.layers = getRange(weight.getLayers());
+    spec.parts.push_back(describePart(weight));
+  }
   return spec;
+}
+
+static std::optional<runtime::ElementType> getElementType(Type type) {
+  std::string name;
+  llvm::raw_string_ostream(name) << type;
+  return tokenset::elementTypeFromName(name);
+}
+
+static runtime::KernelSize describeSize(SizeAttr size) {
+  return {size.getFactor(), static_cast<int32_t>(size.getArgument())};
+}
+
+static runtime::KernelParameter describeParameter(Attribute parameter) {
+  using runtime::ParameterKind;
+  runtime::KernelParameter result;
+  auto set = [&](ParameterKind kind, int64_t argument) {
+    result.kind = kind;
+    result.argument = static_cast<int32_t>(argument);
+  };
+  if (auto pointer = dyn_cast<PointerAttr>(parameter))
+    set(ParameterKind::Pointer, pointer.getArgument());
+  else if (auto rows = dyn_cast<RowsAttr>(parameter))
+    set(ParameterKind::Rows, rows.getArgument());
+  else if (auto scalar = dyn_cast<ScalarAttr>(parameter))
+    set(ParameterKind::Scalar, scalar.getArgument());
+  if (auto map = dyn_cast<MapAttr>(parameter)) {
+    set(ParameterKind::Map, map.getArgument());
+    result.type = *getElementType(map.getElement());
+    for (SizeAttr size : map.getExtents())
+      result.extents.push_back(describeSize(size));
+    for (SizeAttr size : map.getStrides())
+      result.strides.push_back(describeSize(size));
+    result.box.assign(map.getBox().begin(), map.getBox().end());
+    result.swizzle = map.getSwizzle();
+  }
+  return result;
+}
+
+/// Every kernel of the module's device, in index order.
+static std::vector<runtime::KernelSpec> describeKernels(ModuleOp kernels) {
+  std::vector<runtime::KernelSpec> specs;
+  kernels.walk([&](Operation *op) {
+    auto launch = op->getAttrOfType<KernelAttr>(kernelAttrName);
+    if (!launch)
+      return;
+    runtime::KernelSpec &spec = specs.emplace_back();
+    spec.name = SymbolTable::getSymbolName(op).str();
+    spec.threads = launch.getThreads();
+    spec.shared = launch.getShared();
+    spec.blocks = launch.getBlocks();
+    spec.resident = launch.getResident();
+    for (BlocksAttr term : launch.getGrid())
+      spec.grid.push_back(
+          {static_cast<int32_t>(term.getArgument()), term.getPer()});
+    for (Attribute parameter : launch.getParameters())
+      spec.parameters.push_back(describeParameter(parameter));
+  });
+  return specs;
+}
+
+/// Whether host code loads an entry of the table or of a part of it.
+static bool isLoaded(Value table) {
+  return llvm::any_of(table.getUsers(), [](Operation *user) {
+    if (isa<memref::LoadOp>(user))
+      return true;
+    return isa<memref::SubViewOp, memref::CastOp>(user) &&
+           isLoaded(user->getResult(0));
+  });
+}
+
+/// The tables whose entries host code reads, in index order.
+static std::vector<std::string> describeHostTables(ModuleOp kernels) {
+  llvm::StringSet<> loaded;
+  kernels.walk([&](GetTableOp get) {
+    if (isLoaded(get.getResult()))
+      loaded.insert(get.getTable());
+  });
+  std::vector<std::string> names;
+  for (TableOp table : kernels.getOps<TableOp>())
+    if (loaded.contains(table.getSymName()))
+      names.push_back(table.getSymName().str());
+  return names;
 }
 
 static FailureOr<runtime::BufferSpec> describeBuffer(BufferOp buffer) {
@@ -106,13 +199,12 @@ static FailureOr<runtime::BufferSpec> describeBuffer(BufferOp buffer) {
   runtime::BufferSpec spec;
   spec.name = buffer.getSymName().str();
   spec.width = type.getDimSize(1);
-  std::string element;
-  llvm::raw_string_ostream(element) << type.getElementType();
-  auto known = tokenset::elementTypeFromName(element);
-  if (!known)
+  std::optional<runtime::ElementType> element =
+      getElementType(type.getElementType());
+  if (!element)
     return buffer.emitOpError("holds rows of ")
-           << element << " vs f32, bf16, f16 or i32";
-  spec.type = *known;
+           << type.getElementType() << " vs f32, bf16, f16 or i32";
+  spec.type = *element;
   std::optional<runtime::RowClass> rows =
       runtime::rowClassFromName(std::string_view(buffer.getRows()));
   if (!rows)
@@ -134,7 +226,14 @@ FailureOr<runtime::Manifest> rshard::buildManifest(ModuleOp scheduled,
     return failure();
   manifest.model = std::move(*model);
   manifest.plan = tokenset::printPlan(*plan);
-  manifest.target = {"cpu", cpu.name, cpu.features};
+  manifest.kernels = describeKernels(kernels);
+  bool onDevice = !manifest.kernels.empty();
+  manifest.target = {.name = onDevice ? "cuda" : "cpu",
+                     .cpu = cpu.name,
+                     .features = cpu.features,
+                     .chip = onDevice ? cuda::chip.str() : ""};
+  if (onDevice)
+    manifest.hostTables = describeHostTables(kernels);
   manifest.hashes.model =
       scheduled->getAttrOfType<ModelAttr>(modelAttrName).getHash().str();
   manifest.hashes.ir =

@@ -3,6 +3,8 @@
 #include "rshard/Driver/Program.h"
 #include "ManifestBuilder.h"
 #include "rshard/Target/CPU/GenerateKernels.h"
+#include "rshard/Target/CUDA/Assemble.h"
+#include "rshard/Target/CUDA/GenerateKernels.h"
 #include "rshard/Target/Host/HostCode.h"
 #include "rshard/runtime/Artifact.h"
 
@@ -30,7 +32,9 @@ FailureOr<Program> rshard::compileProgram(ModuleOp module, Phase from,
   auto cpu = HostCpu::get(options.cpu, [&] { return module.emitError(); });
   if (failed(cpu))
     return failure();
-  auto kernels = cpu::generateKernels(module, options.cpu);
+  bool onDevice = options.target == Target::CUDA;
+  auto kernels = onDevice ? cuda::generateKernels(module)
+                          : cpu::generateKernels(module, options.cpu);
   if (failed(kernels))
     return failure();
   auto manifest = buildManifest(module, **kernels, *cpu, program.ir);
@@ -43,6 +47,17 @@ FailureOr<Program> rshard::compileProgram(ModuleOp module, Phase from,
   if (auto read = runtime::Manifest::fromJson(program.manifest.toJson()); !read)
     return module.emitError("no runtime would read the artifact: ")
            << read.error().message;
+  if (onDevice) {
+    auto assembler = cuda::findAssembler(options.assembler,
+                                         [&] { return module.emitError(); });
+    if (failed(assembler))
+      return failure();
+    auto device = cuda::assemble(cuda::getKernels(**kernels), *assembler);
+    if (failed(device))
+      return failure();
+    program.ptx = std::move(device->ptx);
+    program.cubin = std::move(device->cubin);
+  }
   auto host = compileHostCode(**kernels, *cpu,
                               {.addressSanitizer = options.addressSanitizer});
   if (failed(host))
@@ -53,11 +68,12 @@ FailureOr<Program> rshard::compileProgram(ModuleOp module, Phase from,
 
 LogicalResult rshard::writeProgram(MLIRContext *context, const Program &program,
                                    const std::string &path) {
-  std::span<const std::byte> host(
-      reinterpret_cast<const std::byte *>(program.host.data()),
-      program.host.size());
+  auto bytes = [](ArrayRef<char> code) {
+    return std::as_bytes(std::span(code.data(), code.size()));
+  };
   auto written =
-      runtime::writeArtifact(path, program.manifest, host, program.ir);
+      runtime::writeArtifact(path, program.manifest, bytes(program.host),
+                             program.ir, {bytes(program.cubin), program.ptx});
   if (!written)
     return emitError(UnknownLoc::get(context)) << written.error().message;
   return success();

@@ -70,6 +70,7 @@ private:
   LogicalResult emitSend(SendOp send, OpBuilder &b);
   void emitReceive(ReceiveOp receive, OpBuilder &b);
   void emitClientAppend(AppendOp append, OpBuilder &b);
+  int64_t classOf(MaskAttr mask);
   void emitClientAttention(PartialAttentionOp partial, OpBuilder &b);
   LogicalResult emitCells(int64_t number, Value layer, OpBuilder &b);
   void emitExchange(OpBuilder &b, const Twine &name, int32_t exchange,
@@ -456,6 +457,7 @@ LogicalResult Scheduler::emitCells(int64_t number, Value layer, OpBuilder &b) {
             Value keys = cacheBegin(inner, column);
             Value positions =
                 arith::MulIOp::create(inner, loc, column, cacheRows);
+            Value reach = load(inner, table("reach", "begin"), cell);
             AttendOp::create(
                 inner, loc, poolOf("query", query),
                 rowsOf(inner, table("query", "source"), begin, count),
@@ -463,6 +465,8 @@ LogicalResult Scheduler::emitCells(int64_t number, Value layer, OpBuilder &b) {
                 rowsOf(inner, keyCache, keys, length),
                 rowsOf(inner, valueCache, keys, length),
                 rowsOf(inner, table("cache", "position"), positions, length),
+                rowsOf(inner, table("reach", "first"), reach, count),
+                rowsOf(inner, table("reach", "last"), reach, count),
                 rowsOf(inner, poolOf("partial.o", output), begin, count),
                 rowsOf(inner, poolOf("partial.lse", lse), begin, count), first,
                 query.getDimSize(1), partial.getMask(), partial.getScale());
@@ -507,6 +511,19 @@ void Scheduler::emitClientAppend(AppendOp append, OpBuilder &b) {
       Place::Whole, frame->table("client.cached"), {}};
 }
 
+/// The first class of routes whose attention has this mask.
+int64_t Scheduler::classOf(MaskAttr mask) {
+  int64_t number = 0;
+  for (RouteOp route : module.getOps<RouteOp>()) {
+    if (route.getKind() != RouteKind::Query)
+      continue;
+    if (route.getMask() == mask)
+      return number;
+    ++number;
+  }
+  llvm_unreachable("every layer's mask has a class");
+}
+
 void Scheduler::emitClientAttention(PartialAttentionOp partial, OpBuilder &b) {
   int64_t heads =
       cast<RankedTensorType>(partial.getQuery().getType()).getDimSize(1);
@@ -520,12 +537,15 @@ void Scheduler::emitClientAttention(PartialAttentionOp partial, OpBuilder &b) {
       frame->buffer("client.lse", partial.getLse().getType(), "client"), count};
   places[partial.getOutput()] = output;
   Value yes = arith::ConstantOp::create(b, loc, b.getBoolAttr(true));
+  std::string reach =
+      "client.reach" + std::to_string(classOf(partial.getMask()));
   AttendOp::create(
       b, loc, places[partial.getQuery()].storage,
       frame->table("client.identity"), frame->table("client.position"),
       places[partial.getKey()].storage, places[partial.getValue()].storage,
-      places[partial.getKeyPositions()].storage, view(b, output, {}),
-      view(b, lse, {}), yes, heads, partial.getMask(), partial.getScale());
+      places[partial.getKeyPositions()].storage, frame->table(reach + ".first"),
+      frame->table(reach + ".last"), view(b, output, {}), view(b, lse, {}), yes,
+      heads, partial.getMask(), partial.getScale());
 }
 
 LogicalResult Scheduler::checkYields(Operation *yield, ValueRange carried) {

@@ -102,11 +102,11 @@ class Case:
         if request["kind"] == "layer":
             v = v - v.mean(-1, keepdim=True)
         y = v / torch.sqrt((v * v).mean(-1, keepdim=True) + 1e-5) * scale.double()
-        arguments = [x.reshape(self.rows, -1), scale]
+        arguments = [x.reshape(self.rows, self.width), scale]
         if request.get("bias"):
             y = y + bias.double()
             arguments.append(bias)
-        self.finish(arguments, y.reshape(self.rows, -1))
+        self.finish(arguments, y.reshape(self.rows, self.width))
 
     def rope(self):
         torch, heads, d = self.torch, self.request["heads"], self.request["width"]
@@ -116,7 +116,7 @@ class Case:
         cos, sin = (part.double()[positions.long()][:, None] for part in (table[:, : d // 2], table[:, d // 2:]))
         a, b = x.double()[..., : d // 2], x.double()[..., d // 2:]
         y = torch.cat([a * cos - b * sin, b * cos + a * sin], -1)
-        self.finish([x.reshape(self.rows, -1), positions, table], y.reshape(self.rows, -1))
+        self.finish([x.reshape(self.rows, self.width), positions, table], y.reshape(self.rows, self.width))
 
     def embed(self):
         torch = self.torch
@@ -150,7 +150,7 @@ class Case:
                 w = torch.exp(l - torch.where(top == -math.inf, 0.0, top))
                 total_weight = w.sum(0)
                 y[row] = (w[..., None] * o[part].double()).sum(0) / torch.where(total_weight == 0, 1.0, total_weight)[:, None]
-        self.finish([o.reshape(total + 1, -1), lse, begin, source], y.reshape(self.rows, -1))
+        self.finish([o.reshape(total + 1, self.width), lse, begin, source], y.reshape(self.rows, self.width))
 
 
 def run(directory):

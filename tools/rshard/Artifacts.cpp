@@ -9,6 +9,7 @@
 #include "rshard/Plan/PlanSymbols.h"
 #include "rshard/Register.h"
 #include "rshard/Target/CPU/GenerateKernels.h"
+#include "rshard/Target/CUDA/GenerateKernels.h"
 #include "rshard/Target/Host/HostCpu.h"
 #include "rshard/runtime/ABI.h"
 #include "rshard/runtime/Artifact.h"
@@ -92,7 +93,8 @@ ExitStatus Compilation::load() {
   from =
       request.from.empty() ? getPhase(*model.module) : *findPhase(request.from);
   if (from == Phase::Model) {
-    auto plan = request.plan.make();
+    auto plan =
+        request.plan.make(request.target == Target::CUDA ? "bf16" : "f32");
     if (!plan) {
       llvm::errs() << plan.error().message << "\n";
       return BadInput;
@@ -104,11 +106,15 @@ ExitStatus Compilation::load() {
                   BadUsage);
   }
   // Before the weights are read.
-  if (mlir::failed(cpu::checkRowTypes(
-          rowTypes(), [&] { return model.module->emitError(); })))
+  auto check =
+      request.target == Target::CUDA ? cuda::checkRowTypes : cpu::checkRowTypes;
+  if (mlir::failed(
+          check(rowTypes(), [&] { return model.module->emitError(); })))
     return BadInput;
   options.phases.dumpDirectory = request.dumpPhases;
+  options.target = request.target;
   options.cpu = request.cpu;
+  options.assembler = request.assembler;
   return identify();
 }
 

@@ -6,6 +6,7 @@
 #include "ExitStatus.h"
 #include "ModelOptions.h"
 #include "PlanOptions.h"
+#include "rshard/Driver/Program.h"
 #include <filesystem>
 
 namespace rshard::tool {
@@ -14,7 +15,10 @@ namespace rshard::tool {
 struct ArtifactRequest {
   const ModelOptions &model;
   const PlanOptions &plan;
+  Target target = Target::CPU;
   std::string cpu = "native";
+  /// The path of ptxas; may be empty.
+  std::string assembler;
   /// The phase of an .mlir MODEL; empty: found by its ops.
   std::string from;
   std::string dumpPhases;

@@ -19,7 +19,7 @@ struct Options {
   ModelOptions model;
   PlanOptions plan;
   std::string to = "artifact", from, output, dumpPhases, target = "cpu",
-              cpu = "native", weights;
+              cpu = "native", assembler, weights;
 };
 } // namespace
 
@@ -31,7 +31,10 @@ static ExitStatus toArtifact(const Options &options) {
   }
   ArtifactRequest request{.model = options.model,
                           .plan = options.plan,
+                          .target = options.target == "cuda" ? Target::CUDA
+                                                             : Target::CPU,
                           .cpu = options.cpu,
+                          .assembler = options.assembler,
                           .from = options.from,
                           .dumpPhases = options.dumpPhases,
                           .weights = options.weights};
@@ -75,10 +78,6 @@ static ExitStatus toPhase(const Options &options) {
 }
 
 static ExitStatus run(const Options &options) {
-  if (options.target == "cuda") {
-    llvm::errs() << "error: --target cuda: it is not built yet; cpu is\n";
-    return BadInput;
-  }
   return options.to == "artifact" ? toArtifact(options) : toPhase(options);
 }
 
@@ -111,6 +110,9 @@ void rshard::tool::addCompile(CLI::App &app, ExitStatus &status) {
       ->check(oneOf({"cpu", "cuda"}));
   add("--cpu", options->cpu, "NAME",
       "CPU to generate code for, as LLVM names it [native]");
+  add("--ptxas", options->assembler, "FILE",
+      "the assembler for --target cuda [$CUDA_HOME/bin, PATH, "
+      "/usr/local/cuda/bin]");
   add("--model", options->weights, "DIR",
       "directory with the weights of an .mlir MODEL: the artifact then names "
       "them");

@@ -45,7 +45,8 @@ void PlanOptions::add(CLI::App &app) {
         ->group(group);
   };
   type("--activations", activations,
-       "type of hidden rows, queries, keys and values: f32, bf16 or f16 [f32]");
+       "type of hidden rows, queries, keys and values: f32, bf16 or f16 "
+       "[f32, bf16 for --target cuda]");
   type("--partials", partials,
        "type of partial results: f32 or that of the activations [f32]");
   app.add_option("--ranks", ranks, "ranks that share the nodes [one per node]")
@@ -84,7 +85,7 @@ static bool parseLayers(const std::string &text, int32_t &first,
          used == static_cast<int>(text.size()) && first >= 0 && last >= 0;
 }
 
-tokenset::Expected<tokenset::Plan> PlanOptions::make() const {
+tokenset::Expected<tokenset::Plan> PlanOptions::make(const std::string &usualActivations) const {
   if (!file.empty()) {
     if (ruleGiven())
       return tokenset::Error{"error: --plan: options of another plan were "
@@ -112,7 +113,7 @@ tokenset::Expected<tokenset::Plan> PlanOptions::make() const {
     return tokenset::Error{"error: --client-layers: " + clientLayers +
                            " vs two numbers, like 1,0"};
   auto types =
-      tokenset::parseRowTypes(activations.empty() ? "f32" : activations,
+      tokenset::parseRowTypes(activations.empty() ? usualActivations : activations,
                               partials.empty() ? "f32" : partials);
   if (!types)
     return tokenset::Error{"error: plan: " + types.error().message};

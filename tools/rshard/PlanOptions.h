@@ -22,7 +22,8 @@ public:
   /// Whether any of them was given.
   bool given() const;
   /// The plan, from the file or by the figure's rule.
-  tokenset::Expected<tokenset::Plan> make() const;
+  /// `usualActivations`: the type of rows without --activations.
+  tokenset::Expected<tokenset::Plan> make(const std::string &usualActivations = "f32") const;
 
 private:
   /// Whether any option was given that makes a plan by the rule.

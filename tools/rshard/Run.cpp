@@ -54,6 +54,7 @@ static ExitStatus findArtifact(const Options &options,
   ArtifactRequest request{.model = options.model,
                           .plan = options.plan,
                           .cpu = options.cpu,
+                          .assembler = "",
                           .from = {},
                           .dumpPhases = {},
                           .weights = directory};

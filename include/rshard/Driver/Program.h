@@ -8,11 +8,18 @@
 
 namespace rshard {
 
+enum class Target { CPU, CUDA };
+
 struct ProgramOptions {
   /// `to` is not read: a program needs every phase.
   PhaseOptions phases;
-  /// The CPU that runs the program: a name that LLVM knows, or "native".
+  /// Where the program's kernels run.
+  Target target = Target::CPU;
+  /// The CPU that runs the program, or its driver if the kernels run elsewhere:
+  /// a name that LLVM knows, or "native".
   std::string cpu = "native";
+  /// The path of ptxas for CUDA; empty: where the toolkit has it.
+  std::string assembler;
   /// Instrument the code with LLVM's address sanitizer.
   bool addressSanitizer = false;
   /// SHA-256 of the weights' bytes, empty if they do not matter (C10).
@@ -23,6 +30,9 @@ struct ProgramOptions {
 struct Program {
   runtime::Manifest manifest;
   llvm::SmallVector<char, 0> host;
+  /// The kernels of CUDA; empty for the CPU.
+  std::string ptx;
+  llvm::SmallVector<char, 0> cubin;
   /// Text of the partitioned phase.
   std::string ir;
 };

@@ -9,7 +9,9 @@
 #include "mlir/Conversion/LLVMCommon/TypeConverter.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/Dialect/GPU/IR/GPUDialect.h"
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
+#include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "rshard/Conversion/Passes.h"
 #include "llvm/ADT/TypeSwitch.h"
 
@@ -26,6 +28,7 @@ namespace {
 constexpr StringLiteral driverName = "step";
 constexpr StringLiteral entryName = "rshard_step";
 constexpr StringLiteral exchangeName = "rshard_exchange";
+constexpr StringLiteral runName = "rshard_run";
 
 /// Fields of rshard_frame.
 enum FrameField { Buffers, Tables, Weights, Comm, Stream };
@@ -43,6 +46,11 @@ public:
       buffers[op.getSymName()] = static_cast<int64_t>(i);
     for (auto [i, op] : llvm::enumerate(module.getOps<TableOp>()))
       tables[op.getSymName()] = static_cast<int64_t>(i);
+    int32_t number = 0;
+    module.walk([&](Operation *op) {
+      if (op->hasAttr(kernelAttrName))
+        kernels[op] = number++;
+    });
   }
 
   LogicalResult run();
@@ -58,6 +66,9 @@ private:
   Value readWeight(OpBuilder &ops, GetWeightOp op);
   Value readKind(OpBuilder &ops, LayerKindOp op);
   void callExchange(OpBuilder &ops, ExchangeOp op);
+  void callKernel(OpBuilder &ops, RunOp op);
+  Value argumentsOf(RunOp op);
+  void declare(StringRef name, TypeRange arguments);
   Value castTo(OpBuilder &ops, Location loc, Value value, Type type) {
     return UnrealizedConversionCastOp::create(ops, loc, type, value)
         .getResult(0);
@@ -68,6 +79,11 @@ private:
   Type pointer, i64;
   LLVM::LLVMStructType view;
   llvm::StringMap<int64_t> buffers, tables;
+  /// The numbers of a device's kernels, in the order of the module.
+  DenseMap<Operation *, int32_t> kernels;
+  SymbolTableCollection symbols;
+  /// Per function, room for the arguments of any one of its runs.
+  DenseMap<Operation *, Value> argumentLists;
   unsigned numKinds = 0;
 };
 
@@ -77,16 +93,16 @@ LogicalResult FrameConverter::run() {
   SmallVector<Operation *> work;
   module.walk([&](Operation *op) {
     if (isa<GetBufferOp, GetTableOp, GetWeightOp, GetCommOp, ExchangeOp,
-            LayerKindOp>(op))
+            LayerKindOp, RunOp>(op))
       work.push_back(op);
   });
   for (Operation *op : work)
     if (failed(convertOp(op)))
       return failure();
-  // Declarations: everything that the program needs from them is in the code or
-  // has been written to the manifest.
+  // Declarations and kernels of a device: everything that the program needs
+  // from them is in the code or has been written to the manifest.
   for (Operation &op : llvm::make_early_inc_range(*module.getBody()))
-    if (isa<RShardDialect>(op.getDialect()))
+    if (isa<RShardDialect>(op.getDialect()) || isa<gpu::GPUModuleOp>(op))
       op.erase();
   SmallVector<StringAttr> facts;
   for (NamedAttribute attribute : module->getDiscardableAttrs())
@@ -152,6 +168,10 @@ LogicalResult FrameConverter::convertOp(Operation *op) {
           })
           .Case([&](ExchangeOp exchange) {
             callExchange(ops, exchange);
+            return success();
+          })
+          .Case([&](RunOp run) {
+            callKernel(ops, run);
             return success();
           })
           .Case([&](LayerKindOp kind) {
@@ -227,19 +247,92 @@ Value FrameConverter::readKind(OpBuilder &ops, LayerKindOp op) {
   return arith::IndexCastOp::create(ops, loc, ops.getIndexType(), kind);
 }
 
+void FrameConverter::declare(StringRef name, TypeRange arguments) {
+  if (module.lookupSymbol(name))
+    return;
+  OpBuilder top = OpBuilder::atBlockBegin(module.getBody());
+  func::FuncOp::create(top, module.getLoc(), name,
+                       top.getFunctionType(arguments, {}))
+      .setPrivate();
+}
+
 void FrameConverter::callExchange(OpBuilder &ops, ExchangeOp op) {
   Location loc = op.getLoc();
   Type i32 = ops.getI32Type();
-  if (!module.lookupSymbol(exchangeName)) {
-    OpBuilder top = OpBuilder::atBlockBegin(module.getBody());
-    func::FuncOp::create(top, loc, exchangeName,
-                         top.getFunctionType({pointer, i32, i32}, {}))
-        .setPrivate();
-  }
+  declare(exchangeName, {pointer, i32, i32});
   Value number = arith::ConstantOp::create(ops, loc, op.getExchangeAttr());
   Value layer = arith::IndexCastOp::create(ops, loc, i32, op.getLayer());
   func::CallOp::create(ops, loc, exchangeName, TypeRange(),
                        ValueRange{op.getFrame(), number, layer});
+}
+
+/// The list of a function, at its top: the runtime has copied the arguments
+/// when a call returns.
+Value FrameConverter::argumentsOf(RunOp op) {
+  auto function = op->getParentOfType<func::FuncOp>();
+  Value &list = argumentLists[function];
+  if (!list) {
+    size_t most = 0;
+    function.walk([&](RunOp run) {
+      most = std::max<size_t>(most, run.getArguments().size());
+    });
+    OpBuilder top = OpBuilder::atBlockBegin(&function.getBody().front());
+    Value count = LLVM::ConstantOp::create(
+        top, function.getLoc(), i64,
+        top.getI64IntegerAttr(static_cast<int64_t>(most)));
+    list = LLVM::AllocaOp::create(top, function.getLoc(), pointer, view, count);
+  }
+  return list;
+}
+
+/// Arguments are rshard_argument: the address and rows of a view, or no address
+/// and an integer.
+void FrameConverter::callKernel(OpBuilder &ops, RunOp op) {
+  Location loc = op.getLoc();
+  Type i32 = ops.getI32Type();
+  declare(runName, {pointer, i32, pointer, i32});
+  Value list = argumentsOf(op);
+  auto store = [&](Value value, int32_t argument, int32_t field) {
+    Value to = LLVM::GEPOp::create(ops, loc, pointer, view, list,
+                                   ArrayRef<LLVM::GEPArg>{argument, field});
+    LLVM::StoreOp::create(ops, loc, value, to);
+  };
+  for (auto [i, argument] : llvm::enumerate(op.getArguments())) {
+    auto number = static_cast<int32_t>(i);
+    Type type = argument.getType();
+    if (!isa<MemRefType>(type)) {
+      Value wide =
+          type.isIndex()
+              ? Value(arith::IndexCastOp::create(ops, loc, i64, argument))
+          : type == i64
+              ? argument
+              : Value(arith::ExtSIOp::create(ops, loc, i64, argument));
+      store(LLVM::ZeroOp::create(ops, loc, pointer), number, 0);
+      store(wide, number, 1);
+      continue;
+    }
+    auto parts = memref::ExtractStridedMetadataOp::create(ops, loc, argument);
+    Value base =
+        memref::ExtractAlignedPointerAsIndexOp::create(ops, loc, argument);
+    int64_t bytes =
+        cast<MemRefType>(type).getElementType().getIntOrFloatBitWidth() / 8;
+    Value size = arith::ConstantIndexOp::create(ops, loc, bytes);
+    Value offset = arith::MulIOp::create(ops, loc, parts.getOffset(), size);
+    Value address = arith::AddIOp::create(ops, loc, base, offset);
+    Value wide = arith::IndexCastOp::create(ops, loc, i64, address);
+    store(LLVM::IntToPtrOp::create(ops, loc, pointer, ValueRange{wide}), number,
+          0);
+    store(arith::IndexCastOp::create(ops, loc, i64, parts.getSizes().front()),
+          number, 1);
+  }
+  Operation *kernel = symbols.lookupNearestSymbolFrom(op, op.getKernelAttr());
+  Value number = arith::ConstantOp::create(
+      ops, loc, ops.getI32IntegerAttr(kernels.lookup(kernel)));
+  Value count = arith::ConstantOp::create(
+      ops, loc,
+      ops.getI32IntegerAttr(static_cast<int32_t>(op.getArguments().size())));
+  func::CallOp::create(ops, loc, runName, TypeRange(),
+                       ValueRange{op.getFrame(), number, list, count});
 }
 
 class ConvertFrameToLLVM

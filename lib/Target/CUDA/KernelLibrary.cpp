@@ -10,13 +10,13 @@ using namespace mlir;
 namespace rshard::cuda {
 
 KernelLibrary::KernelLibrary(ModuleOp module) : module(module) {
-  if (auto known = module.lookupSymbol<gpu::GPUModuleOp>("kernels")) {
+  if (auto known = module.lookupSymbol<gpu::GPUModuleOp>(kernelsName)) {
     kernels = known;
     return;
   }
   OpBuilder ops(module.getBodyRegion());
   ops.setInsertionPointToEnd(module.getBody());
-  kernels = gpu::GPUModuleOp::create(ops, module.getLoc(), "kernels");
+  kernels = gpu::GPUModuleOp::create(ops, module.getLoc(), kernelsName);
   // The dynamic shared memory of every kernel.
   ops.setInsertionPointToStart(kernels.getBody());
   auto shared = LLVM::GlobalOp::create(

@@ -87,6 +87,26 @@ SymbolRefAttr KernelLibrary::activation(int64_t width,
                      });
 }
 
+SymbolRefAttr KernelLibrary::convert(int64_t width, Type from, Type to) {
+  int64_t count =
+      std::min(elementsPerAccess(width, from), elementsPerAccess(width, to));
+  RowAccesses accesses(width, count);
+  Launch launch;
+  launch.threads = accesses.threads();
+  launch.grid = {blocksOf(1, 1)};
+  launch.parameters = {pointer(0), pointer(1)};
+  return define("convert_" + std::to_string(width) + "_" + elementName(from) +
+                    "_" + elementName(to),
+                launch, [&](DeviceBuilder &k, ValueRange in) {
+                  accesses.forEach(k, [&](Int column) {
+                    Long at = elementAt(k, k.block(), width, column);
+                    storeElements(
+                        k, loadElements(k, k.asGlobal(in[0]), at, from, count),
+                        k.asGlobal(in[1]), at, to);
+                  });
+                });
+}
+
 SymbolRefAttr KernelLibrary::gated(int64_t width, Activation kind,
                                    Type element) {
   return eachElement("gated_" + stringifyActivation(kind).str(), width, element,

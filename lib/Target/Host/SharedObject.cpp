@@ -32,7 +32,8 @@ namespace {
 constexpr llvm::StringLiteral allowedImports[] = {
     "memcpy",       "memmove",         "memset",
     "ncclGroupEnd", "ncclGroupStart",  "ncclRecv",
-    "ncclSend",     "rshard_exchange", "rshard_parallel_for"};
+    "ncclSend",     "rshard_exchange", "rshard_parallel_for",
+    "rshard_run"};
 
 class Emitter {
 public:

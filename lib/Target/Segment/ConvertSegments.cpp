@@ -59,8 +59,8 @@ FailureOr<SegmentCounts> convertSegments(ModuleOp module,
   SegmentCounts counts;
   std::vector<SegmentPlan> plans;
   for (func::FuncOp segment : segments) {
-    auto plan =
-        SegmentPlan::create(segment, [&](unsigned input, unsigned output) {
+    auto plan = SegmentPlan::create(
+        segment, emitter.fusionRules(), [&](unsigned input, unsigned output) {
           return llvm::any_of(launches[segment], [&](LaunchOp launch) {
             StringAttr in = bufferOf(launch.getInputs()[input]);
             StringAttr out = bufferOf(launch.getOutputs()[output]);

@@ -124,12 +124,12 @@ FailureOr<ParameterOp> SegmentEmitter::parameterOf(Operation *user,
   return op;
 }
 
-Value SegmentEmitter::getWeight(ParameterOp parameter, StringRef pack,
-                                MemRefType type) {
-  Value layer = parameter.getLayer()
-                    ? scalars.lookupOrDefault(parameter.getLayer())
-                    : Value();
-  return weights.get(ops, parameter, frame, layer, pack, type);
+Value SegmentEmitter::getWeight(ArrayRef<ParameterOp> parameters,
+                                StringRef pack, MemRefType type) {
+  Value layer = ParameterOp(parameters.front()).getLayer();
+  if (layer)
+    layer = scalars.lookupOrDefault(layer);
+  return weights.get(ops, parameters, frame, layer, pack, type);
 }
 
 FailureOr<Value> SegmentEmitter::getRotary(RopeOp op) {

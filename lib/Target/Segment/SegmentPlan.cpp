@@ -2,6 +2,7 @@
 
 #include "rshard/Target/Segment/SegmentPlan.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/IR/TypeUtilities.h"
 #include "llvm/ADT/STLExtras.h"
 #include "llvm/ADT/TypeSwitch.h"
 #include "llvm/Support/MathExtras.h"
@@ -15,9 +16,18 @@ static int64_t widthOf(Value value) {
   return getRowWidth(cast<ShapedType>(value.getType()));
 }
 
+SmallVector<Value, 3> Step::results() const {
+  SmallVector<Value, 3> all{result};
+  if (!isa<GatedOp>(op))
+    for (LinearOp other : others)
+      all.push_back(other.getResult());
+  return all;
+}
+
 FailureOr<SegmentPlan> SegmentPlan::create(func::FuncOp segment,
+                                           FusionRules rules,
                                            MayAlias mayAlias) {
-  SegmentPlan plan(segment);
+  SegmentPlan plan(segment, rules);
   if (failed(plan.collectSteps()))
     return failure();
   plan.assignOutputs(mayAlias);
@@ -41,6 +51,30 @@ static LinearOp fusableLinear(Value value, ActivationOp &activation) {
     value = op.getInput();
   }
   return value.getDefiningOp<LinearOp>();
+}
+
+/// Whether the weights of two linears of one input can be packed as one: they
+/// are of the same layers.
+static bool packTogether(LinearOp a, LinearOp b) {
+  auto together = [](Value first, Value second) {
+    if (!first || !second)
+      return !first && !second;
+    auto p = first.getDefiningOp<ParameterOp>(),
+         q = second.getDefiningOp<ParameterOp>();
+    if (!p || !q || p.getLayer() != q.getLayer())
+      return false;
+    auto weightOf = [](ParameterOp op) {
+      return SymbolTable::lookupNearestSymbolFrom<WeightOp>(op,
+                                                            op.getWeightAttr());
+    };
+    WeightOp one = weightOf(p), other = weightOf(q);
+    return one && other && one.getLayers() == other.getLayers();
+  };
+  return a.getInput() == b.getInput() &&
+         getElementTypeOrSelf(a.getResult()) ==
+             getElementTypeOrSelf(b.getResult()) &&
+         together(a.getWeight(), b.getWeight()) &&
+         together(a.getBias(), b.getBias());
 }
 
 Step SegmentPlan::stepOf(Operation &op) {
@@ -105,7 +139,19 @@ Step SegmentPlan::stepOf(Operation &op) {
         }
       })
       .Case([&](NormOp op) { elementwise(op.getInput()); })
-      .Case([&](GatedOp op) { elementwise({op.getGate(), op.getUp()}); })
+      .Case([&](GatedOp op) {
+        auto gate = op.getGate().getDefiningOp<LinearOp>();
+        auto up = op.getUp().getDefiningOp<LinearOp>();
+        if (rules.gatedLinears && gate && up && gate != up &&
+            gate->hasOneUse() && up->hasOneUse() && packTogether(gate, up) &&
+            widthOf(op.getResult()) % rules.gatedLinears == 0) {
+          linear(gate, nullptr);
+          step.others.push_back(up);
+          step.activation = op.getKind();
+        } else {
+          elementwise({op.getGate(), op.getUp()});
+        }
+      })
       .Case([&](RopeOp op) {
         elementwise(op.getInput());
         step.reads.push_back(op.getPositions());
@@ -131,6 +177,10 @@ LogicalResult SegmentPlan::collectSteps() {
     Step step = stepOf(op);
     if (!step.op)
       return op.emitOpError("has no kernel");
+    for (LinearOp other : step.others) {
+      fused.insert(other);
+      ++numFused;
+    }
     for (Operation *part = step.op; part != step.root;) {
       // From the end of the group to its root: through the operand that is not
       // the residual.
@@ -144,16 +194,41 @@ LogicalResult SegmentPlan::collectSteps() {
     steps.push_back(std::move(step));
   }
   std::reverse(steps.begin(), steps.end());
+  if (rules.joinLinears)
+    joinLinears();
 
   for (auto [i, step] : llvm::enumerate(steps)) {
-    definition[step.result] = i;
-    lastUse[step.result] = i;
+    for (Value result : step.results())
+      definition[result] = lastUse[result] = i;
     for (Value value : step.reads)
       lastUse[value] = i;
   }
   for (Value value : body.getTerminator()->getOperands())
     lastUse[value] = steps.size();
   return success();
+}
+
+/// Plain linears of one input become one step, at the place of the first: a
+/// linear reads nothing else that a step makes.
+void SegmentPlan::joinLinears() {
+  auto plain = [](const Step &step) {
+    return step.op == step.root && isa<LinearOp>(step.op);
+  };
+  SmallVector<Step> joined;
+  for (Step &step : steps) {
+    auto fits = [&](const Step &first) {
+      return plain(first) && plain(step) &&
+             packTogether(cast<LinearOp>(first.op), cast<LinearOp>(step.op));
+    };
+    auto first = llvm::find_if(joined, fits);
+    if (first == joined.end()) {
+      joined.push_back(std::move(step));
+      continue;
+    }
+    first->others.push_back(cast<LinearOp>(step.op));
+    ++numFused;
+  }
+  steps = std::move(joined);
 }
 
 //===----------------------------------------------------------------------===//
@@ -215,13 +290,11 @@ void SegmentPlan::assignWorkspace() {
     return static_cast<int64_t>(llvm::alignTo(widthOf(value), 16));
   };
   SmallVector<Value> live;
-  for (auto [i, step] : llvm::enumerate(steps)) {
-    if (storage.contains(step.result))
-      continue;
+  auto place = [&](size_t i, const Step &step, Value result) {
     // A slot may be taken over by the result that is made in place of it.
     auto successor = llvm::find_if(step.inPlace, [&](Value value) {
       return llvm::is_contained(live, value) && lastUse.lookup(value) == i &&
-             widthOf(value) == widthOf(step.result);
+             widthOf(value) == widthOf(result);
     });
     llvm::erase_if(live, [&](Value value) {
       return lastUse.lookup(value) < i ||
@@ -230,22 +303,26 @@ void SegmentPlan::assignWorkspace() {
     if (successor != step.inPlace.end()) {
       // A copy: inserting may move what a reference into the map refers to.
       Storage slot = storage.lookup(*successor);
-      storage[step.result] = slot;
+      storage[result] = slot;
     } else {
       llvm::sort(live, [&](Value a, Value b) {
         return storage[a].index < storage[b].index;
       });
       int64_t begin = 0;
       for (Value value : live) {
-        if (storage[value].index - begin >= slotWidth(step.result))
+        if (storage[value].index - begin >= slotWidth(result))
           break;
         begin = storage[value].index + slotWidth(value);
       }
-      storage[step.result] = {Storage::Workspace, begin};
-      workspaceWidth = std::max(workspaceWidth, begin + slotWidth(step.result));
+      storage[result] = {Storage::Workspace, begin};
+      workspaceWidth = std::max(workspaceWidth, begin + slotWidth(result));
     }
-    live.push_back(step.result);
-  }
+    live.push_back(result);
+  };
+  for (auto [i, step] : llvm::enumerate(steps))
+    for (Value result : step.results())
+      if (!storage.contains(result))
+        place(i, step, result);
 }
 
 } // namespace rshard

@@ -12,15 +12,22 @@ WeightOp WeightSlots::weightOf(ParameterOp parameter) const {
   return ModuleOp(module).lookupSymbol<WeightOp>(parameter.getWeight());
 }
 
-Value WeightSlots::get(OpBuilder &ops, ParameterOp parameter, Value frame,
-                       Value layer, StringRef pack, MemRefType type) {
+Value WeightSlots::get(OpBuilder &ops, ArrayRef<ParameterOp> parameters,
+                       Value frame, Value layer, StringRef pack,
+                       MemRefType type) {
+  ParameterOp parameter = parameters.front();
   std::optional<ArrayRef<int64_t>> layers = weightOf(parameter).getLayers();
-  auto [range, added] = first.try_emplace(
-      (Twine(parameter.getWeight()) + " " + pack).str(), next);
+  std::string key;
+  SmallVector<Attribute> names;
+  for (ParameterOp part : parameters) {
+    key += (part.getWeight() + " ").str();
+    names.push_back(part.getWeightAttr());
+  }
+  auto [range, added] = first.try_emplace(key + pack.str(), next);
   if (added) {
     int64_t count = layers ? (*layers)[1] - (*layers)[0] : 1;
     ranges.push_back(ops.getDictionaryAttr(
-        {ops.getNamedAttr("weight", parameter.getWeightAttr()),
+        {ops.getNamedAttr("weights", ops.getArrayAttr(names)),
          ops.getNamedAttr("pack", ops.getStringAttr(pack)),
          ops.getNamedAttr("first", ops.getI64IntegerAttr(next)),
          ops.getNamedAttr("count", ops.getI64IntegerAttr(count))}));

@@ -10,11 +10,11 @@ using nlohmann::json;
 namespace {
 
 // In the order of RowClass.
-constexpr std::array<std::string_view, 17> rowClasses{
+constexpr std::array<std::string_view, 18> rowClasses{
     "client",       "comp",       "pool_enter", "pool_query", "pool_key",
     "pool_partial", "pool_leave", "send_enter", "send_query", "send_key",
     "send_partial", "send_leave", "wanted",     "cache",      "client_cache",
-    "positions",    "workspace"};
+    "positions",    "rank",       "workspace"};
 constexpr std::array<std::string_view, 3> maskKinds{"full", "causal", "window"};
 
 using Range = std::optional<std::pair<int64_t, int64_t>>;

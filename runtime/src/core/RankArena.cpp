@@ -46,7 +46,7 @@ uint64_t bytesOf(const BufferSpec &buffer, const RowCounts &rows) {
 
 /// Tables of the whole session, caches, what one step uses.
 int lifetime(RowClass rows) {
-  return rows == RowClass::Positions                                ? 0
+  return rows == RowClass::Positions || rows == RowClass::Rank      ? 0
          : rows == RowClass::Cache || rows == RowClass::ClientCache ? 1
                                                                     : 2;
 }
@@ -77,6 +77,7 @@ RowCounts largestRows(const Manifest &manifest, const tokenset::Routes &routes,
   at(rows, RowClass::ClientCache) =
       bounds.client ? shape.clientLayers * shape.capacity : 0;
   at(rows, RowClass::Positions) = shape.capacity;
+  at(rows, RowClass::Rank) = 1;
   at(rows, RowClass::Workspace) = std::max(bounds.client, bounds.comp);
   return rows;
 }

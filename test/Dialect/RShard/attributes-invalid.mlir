@@ -60,8 +60,8 @@ func.func private @slots() attributes {rshard.weight_slots = []}
 
 // -----
 
-// expected-error @below {{attribute 'rshard.weight_slots' is [{weight = @w}] vs a list of {weight, pack, first, count}}}
-module attributes {rshard.weight_slots = [{weight = @w}]} {}
+// expected-error @below {{attribute 'rshard.weight_slots' is [{weights = [@w]}] vs a list of {weights, pack, first, count}}}
+module attributes {rshard.weight_slots = [{weights = [@w]}]} {}
 
 // -----
 

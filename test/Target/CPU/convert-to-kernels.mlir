@@ -5,10 +5,10 @@
 // and both residuals fused. %h lives in the output from its first write on; %n
 // and %m share nothing, as %n is read while %m is written.
 // CHECK: module attributes {rshard.weight_slots = [
-// CHECK-SAME: {count = 3 : i64, first = 0 : i64, pack = "panel:64:bf16", weight = @wo}
-// CHECK-SAME: {count = 3 : i64, first = 3 : i64, pack = "vector", weight = @norm}
-// CHECK-SAME: {count = 3 : i64, first = 6 : i64, pack = "panel:64:f32", weight = @up}
-// CHECK-SAME: {count = 3 : i64, first = 9 : i64, pack = "panel:64:f32", weight = @down}
+// CHECK-SAME: {count = 3 : i64, first = 0 : i64, pack = "panel:64:bf16", weights = [@wo]}
+// CHECK-SAME: {count = 3 : i64, first = 3 : i64, pack = "vector", weights = [@norm]}
+// CHECK-SAME: {count = 3 : i64, first = 6 : i64, pack = "panel:64:f32", weights = [@up]}
+// CHECK-SAME: {count = 3 : i64, first = 9 : i64, pack = "panel:64:f32", weights = [@down]}
 // CHECK: rshard.buffer @comp.x
 // CHECK: rshard.buffer @attended
 // CHECK: rshard.buffer @workspace rows "workspace" : memref<?x176xf32>
@@ -46,7 +46,7 @@
 // The ragged panel is masked.
 // CHECK: vector.maskedstore
 
-// V3: pack = "panel:16:bf16", weight = @wo
+// V3: pack = "panel:16:bf16", weights = [@wo]
 // V3: memref<3x64x16xbf16>
 // V3-LABEL: func.func private @cpu.linear_64x40_bf16_none_residual(
 // V3: math.fma %{{.*}} : vector<16xf32>
@@ -108,10 +108,10 @@ func.func @step(%frame: !rshard.frame) {
 
 // Learned positions accumulate into the token rows; a row that is the same for
 // all is added on the way. A table used as rows and as panels has two ranges.
-// CHECK: {count = 1 : i64, first = 0 : i64, pack = "rows:f32", weight = @tokens}
-// CHECK-SAME: {count = 1 : i64, first = 1 : i64, pack = "vector", weight = @type}
-// CHECK-SAME: {count = 1 : i64, first = 2 : i64, pack = "rows:bf16", weight = @positions}
-// CHECK-SAME: {count = 1 : i64, first = 3 : i64, pack = "panel:64:f32", weight = @tokens}
+// CHECK: {count = 1 : i64, first = 0 : i64, pack = "rows:f32", weights = [@tokens]}
+// CHECK-SAME: {count = 1 : i64, first = 1 : i64, pack = "vector", weights = [@type]}
+// CHECK-SAME: {count = 1 : i64, first = 2 : i64, pack = "rows:bf16", weights = [@positions]}
+// CHECK-SAME: {count = 1 : i64, first = 3 : i64, pack = "panel:64:f32", weights = [@tokens]}
 // CHECK-LABEL: func.func private @embed(
 // CHECK: call @cpu.embed_8_f32_constant(
 // CHECK: call @cpu.embed_8_bf16_accumulate(
@@ -175,7 +175,7 @@ func.func @step(%frame: !rshard.frame) {
   %first = arith.constant true
   rshard.gather %cache[%index] into %rows : memref<?x32xf32>, memref<?xi32>, memref<?x32xf32>
   rshard.append_rows %rows[%index] into %cache[%index] : memref<?x32xf32>, memref<?xi32>, memref<?x32xf32>, memref<?xi32>
-  rshard.attend %query[%index] at %index, %cache, %cache at %index into %o, %lse first %first heads 4 mask <window 8> scale 0.25
-    : memref<?x64xf32>, memref<?xi32>, memref<?xi32>, memref<?x32xf32>, memref<?x32xf32>, memref<?xi32>, memref<?x64xf32>, memref<?x4xf32>
+  rshard.attend %query[%index] at %index, %cache, %cache at %index sees [%index, %index] into %o, %lse first %first heads 4 mask <window 8> scale 0.25
+    : memref<?x64xf32>, memref<?xi32>, memref<?xi32>, memref<?x32xf32>, memref<?x32xf32>, memref<?xi32>, memref<?xi32>, memref<?xi32>, memref<?x64xf32>, memref<?x4xf32>
   return
 }

@@ -29,6 +29,9 @@ namespace rshard::cuda {
 
 class DeviceBuilder;
 
+/// The gpu.module that holds the kernels of a program.
+constexpr llvm::StringLiteral kernelsName = "kernels";
+
 /// y = activation(x w^T + bias) + residual for every row, accumulated in f32.
 /// Several weights of one input are one weight, one below the other, and
 /// several results. With `gated`, w holds the rows of a gate and an up matrix
@@ -126,6 +129,9 @@ public:
   /// (x[?,W], y[?,W]): y = activation(x), a copy without one; y may be x.
   mlir::SymbolRefAttr activation(int64_t width, std::optional<Activation> kind,
                                  mlir::Type element);
+
+  /// (x[?,W], y[?,W]): y = x in another element type.
+  mlir::SymbolRefAttr convert(int64_t width, mlir::Type from, mlir::Type to);
 
   /// (gate[?,W], up[?,W], y[?,W]): y = activation(gate) * up; y may be either.
   mlir::SymbolRefAttr gated(int64_t width, Activation kind, mlir::Type element);

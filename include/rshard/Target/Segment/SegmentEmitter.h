@@ -36,8 +36,11 @@ public:
   mlir::LogicalResult run(mlir::func::FuncOp segment, const SegmentPlan &plan,
                           mlir::MemRefType workspaceType);
 
+  /// The groups that the target has kernels for.
+  virtual FusionRules fusionRules() const { return {}; }
+
 protected:
-  /// Emits one step at `ops`; `y` is the view of its result.
+  /// Emits one step at `ops`; `y` is the view of its first result.
   virtual mlir::LogicalResult emit(const Step &step, mlir::Value y) = 0;
   /// Emits y = x for rows.
   virtual void emitCopy(mlir::Location loc, mlir::Value x, mlir::Value y) = 0;
@@ -48,8 +51,8 @@ protected:
   /// A weight that `user` takes, packed for the target.
   mlir::FailureOr<ParameterOp> parameterOf(mlir::Operation *user,
                                            mlir::Value value);
-  mlir::Value getWeight(ParameterOp parameter, llvm::StringRef pack,
-                        mlir::MemRefType type);
+  mlir::Value getWeight(llvm::ArrayRef<ParameterOp> parameters,
+                        llvm::StringRef pack, mlir::MemRefType type);
   /// Its angles, a buffer of the frame.
   mlir::FailureOr<mlir::Value> getRotary(RopeOp op);
   static int64_t widthOf(mlir::Value value) {

@@ -23,6 +23,9 @@ struct Step {
   mlir::Operation *op = nullptr;
   /// The first op of a fused group: the linear or embedding.
   mlir::Operation *root = nullptr;
+  /// Further linears of the root's input that the call computes: each has a
+  /// result of its own, or it is the up projection of a gated group.
+  llvm::SmallVector<LinearOp, 2> others;
   std::optional<Activation> activation;
   mlir::Value residual; ///< added to a linear or embedding
   mlir::Value constant; ///< row added to an embedding
@@ -32,6 +35,17 @@ struct Step {
   /// element before it writes it.
   llvm::SmallVector<mlir::Value, 2> inPlace;
   mlir::Value result;
+  /// The results, `result` first: several if the call computes several linears.
+  llvm::SmallVector<mlir::Value, 3> results() const;
+};
+
+/// Groups that only some targets have kernels for.
+struct FusionRules {
+  /// Linears of one input, such as queries, keys and values.
+  bool joinLinears = false;
+  /// Two linears of one input and the gated product of their results, if their
+  /// width is a multiple of this; 0: never.
+  int64_t gatedLinears = 0;
 };
 
 struct Storage {
@@ -47,8 +61,8 @@ using MayAlias = llvm::function_ref<bool(unsigned input, unsigned output)>;
 class SegmentPlan {
 public:
   /// Fails with a diagnostic if the segment holds an op that is no step.
-  static mlir::FailureOr<SegmentPlan> create(mlir::func::FuncOp segment,
-                                             MayAlias mayAlias);
+  static mlir::FailureOr<SegmentPlan>
+  create(mlir::func::FuncOp segment, FusionRules rules, MayAlias mayAlias);
 
   llvm::ArrayRef<Step> getSteps() const { return steps; }
   Storage storageOf(mlir::Value value) const { return storage.at(value); }
@@ -59,14 +73,17 @@ public:
   int64_t getNumFused() const { return numFused; }
 
 private:
-  explicit SegmentPlan(mlir::func::FuncOp segment) : segment(segment) {}
+  SegmentPlan(mlir::func::FuncOp segment, FusionRules rules)
+      : segment(segment), rules(rules) {}
   mlir::LogicalResult collectSteps();
+  void joinLinears();
   Step stepOf(mlir::Operation &op);
   void assignOutputs(MayAlias mayAlias);
   void assignWorkspace();
   bool mayWrite(unsigned output, size_t step, MayAlias mayAlias);
 
   mlir::func::FuncOp segment;
+  FusionRules rules;
   llvm::SmallVector<Step> steps;
   llvm::DenseMap<mlir::Value, size_t> definition, lastUse;
   llvm::DenseMap<mlir::Value, Storage> storage;

@@ -20,10 +20,10 @@ public:
   /// The weight that a parameter names.
   WeightOp weightOf(ParameterOp parameter) const;
 
-  /// What `parameter` names, packed as `pack` says, read at the builder's
-  /// insertion point. `layer` is the converted layer number, null if the weight
-  /// has none.
-  mlir::Value get(mlir::OpBuilder &ops, ParameterOp parameter,
+  /// What the parameters name, of one layer and packed as `pack` says into one
+  /// weight, read at the builder's insertion point. `layer` is the converted
+  /// layer number, null if the weights have none.
+  mlir::Value get(mlir::OpBuilder &ops, llvm::ArrayRef<ParameterOp> parameters,
                   mlir::Value frame, mlir::Value layer, llvm::StringRef pack,
                   mlir::MemRefType type);
 
@@ -32,7 +32,7 @@ public:
 
 private:
   mlir::ModuleOp module;
-  llvm::StringMap<int64_t> first; ///< by "symbol packing"
+  llvm::StringMap<int64_t> first; ///< by "symbols packing"
   llvm::SmallVector<mlir::Attribute> ranges;
   int64_t next = 0;
 };

@@ -42,6 +42,7 @@ enum class RowClass : uint8_t {
   Cache,  ///< sharded layers x columns on this rank x rows of a column's cache
   ClientCache, ///< client layers x capacity, on the client's rank
   Positions,   ///< capacity (RoPE tables)
+  Rank,        ///< 1: what kernels keep between launches, zero at first
   Workspace,   ///< rows of the largest segment call: the client's or the rank's
                ///< CompNode rows
 };

@@ -1,0 +1,227 @@
+//===- ConvertToKernels.cpp - segments and row operations to kernels ------===//
+
+#include "SegmentKernels.h"
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/Dialect/LLVMIR/LLVMDialect.h"
+#include "mlir/Dialect/LLVMIR/NVVMDialect.h"
+#include "mlir/Dialect/MemRef/IR/MemRef.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
+#include "rshard/Target/CUDA/GenerateKernels.h"
+#include "rshard/Target/CUDA/Passes.h"
+#include "rshard/Target/Segment/ConvertSegments.h"
+
+namespace rshard::cuda {
+#define GEN_PASS_DEF_CONVERTTOKERNELS
+#include "rshard/Target/CUDA/Passes.h.inc"
+} // namespace rshard::cuda
+
+using namespace mlir;
+using namespace rshard;
+
+namespace {
+
+class ConvertToKernels
+    : public cuda::impl::ConvertToKernelsBase<ConvertToKernels> {
+public:
+  using ConvertToKernelsBase::ConvertToKernelsBase;
+
+private:
+  void runOnOperation() override;
+  FailureOr<Type> activationType();
+  void convertDriver(cuda::KernelLibrary &kernels);
+  Value gatheredQuery(AttendOp attend, OpBuilder &ops);
+  void declareBuffer(StringRef name, StringRef rows, MemRefType type);
+  void declareScratch(ArrayRef<Operation *> work);
+};
+
+/// The parameters of partial attention, whose heads are flattened in buffers.
+cuda::AttentionParams attentionOf(AttendOp op) {
+  auto width = [](Value memory) {
+    return cast<MemRefType>(memory.getType()).getShape().back();
+  };
+  auto element = [](Value memory) {
+    return cast<MemRefType>(memory.getType()).getElementType();
+  };
+  cuda::AttentionParams params;
+  params.queryHeads = op.getHeads();
+  params.headSize = width(op.getQuery()) / params.queryHeads;
+  params.keyHeads = width(op.getKey()) / params.headSize;
+  params.element = element(op.getQuery());
+  params.result = element(op.getOutput());
+  params.scale = op.getScale().convertToDouble();
+  return params;
+}
+
+/// The element type of the CompNodes' rows.
+FailureOr<Type> ConvertToKernels::activationType() {
+  ModuleOp module = getOperation();
+  auto rows = module.lookupSymbol<BufferOp>("comp.x");
+  if (!rows)
+    return module.emitError("holds no rshard.buffer @comp.x vs a module of the "
+                            "scheduled phase");
+  Type element = cast<MemRefType>(rows.getType()).getElementType();
+  if (!element.isBF16() && !element.isF16())
+    return rows.emitError("activations are ")
+           << element << " vs bf16 or f16, which cuda code computes in";
+  return element;
+}
+
+void ConvertToKernels::runOnOperation() {
+  ModuleOp module = getOperation();
+  auto element = activationType();
+  if (failed(element))
+    return signalPassFailure();
+  cuda::KernelLibrary kernels(module);
+  WeightSlots weights(module);
+  cuda::SegmentKernels emitter(weights, kernels);
+  auto counts = convertSegments(module, emitter, *element);
+  if (failed(counts))
+    return signalPassFailure();
+  convertDriver(kernels);
+  weights.record();
+  numKernels =
+      llvm::count_if(cuda::getKernels(module).getOps<LLVM::LLVMFuncOp>(),
+                     [](LLVM::LLVMFuncOp function) {
+                       return function->hasAttr(kernelAttrName);
+                     });
+  numFused = counts->fused;
+  workspaceWidth = counts->workspaceWidth;
+}
+
+/// The frame of the function that `op` is in: the driver has one.
+Value frameOf(Operation *op) {
+  for (BlockArgument argument :
+       op->getParentOfType<func::FuncOp>().getArguments())
+    if (isa<FrameType>(argument.getType()))
+      return argument;
+  return {};
+}
+
+/// Declares a buffer behind the others, whose numbers stay, unless there is one
+/// of this name.
+void ConvertToKernels::declareBuffer(StringRef name, StringRef rows,
+                                     MemRefType type) {
+  ModuleOp module = getOperation();
+  if (module.lookupSymbol(name))
+    return;
+  BufferOp last;
+  for (auto buffer : module.getOps<BufferOp>())
+    last = buffer;
+  OpBuilder ops(&getContext());
+  ops.setInsertionPointAfter(last);
+  BufferOp::create(ops, module.getLoc(), name, rows, type);
+}
+
+constexpr StringLiteral partialsName = "attention.partials";
+constexpr StringLiteral countersName = "attention.counters";
+
+/// What attention works with, large enough for every shape: launches of a rank
+/// follow one another.
+void ConvertToKernels::declareScratch(ArrayRef<Operation *> work) {
+  cuda::AttentionScratch most{1, 1};
+  bool any = false;
+  for (Operation *op : work)
+    if (auto attend = dyn_cast<AttendOp>(op)) {
+      cuda::AttentionScratch scratch =
+          cuda::attentionScratch(attentionOf(attend));
+      most.partials = std::max(most.partials, scratch.partials);
+      most.counters = std::max(most.counters, scratch.counters);
+      any = true;
+    }
+  if (!any)
+    return;
+  Builder types(&getContext());
+  declareBuffer(partialsName, "rank",
+                MemRefType::get({ShapedType::kDynamic, most.partials},
+                                types.getF32Type()));
+  declareBuffer(countersName, "rank",
+                MemRefType::get({ShapedType::kDynamic, most.counters},
+                                types.getI32Type()));
+}
+
+/// The rows for gathered queries that belong to the results of `attend`: the
+/// same part of a buffer of the same capacity class.
+Value ConvertToKernels::gatheredQuery(AttendOp attend, OpBuilder &ops) {
+  ModuleOp module = getOperation();
+  Location loc = attend.getLoc();
+  auto part = attend.getOutput().getDefiningOp<memref::SubViewOp>();
+  Value whole = part ? part.getSource() : attend.getOutput();
+  auto results = module.lookupSymbol<BufferOp>(
+      whole.getDefiningOp<GetBufferOp>().getBuffer());
+  auto width = cast<MemRefType>(attend.getQuery().getType()).getDimSize(1);
+  auto type = MemRefType::get(
+      {ShapedType::kDynamic, width},
+      cast<MemRefType>(attend.getQuery().getType()).getElementType());
+  std::string name = ("gathered." + results.getSymName()).str();
+  declareBuffer(name, results.getRows(), type);
+  Value buffer = GetBufferOp::create(ops, loc, type, frameOf(attend), name);
+  if (!part)
+    return buffer;
+  SmallVector<OpFoldResult> offsets = part.getMixedOffsets(),
+                            sizes = part.getMixedSizes(),
+                            strides = part.getMixedStrides();
+  sizes[1] = ops.getIndexAttr(width);
+  return memref::SubViewOp::create(ops, loc, buffer, offsets, sizes, strides);
+}
+
+/// Gathers, appends and attention. Queries are gathered once per grid row, by
+/// the row's first cell, into a buffer that has the layout of the row's
+/// results.
+void ConvertToKernels::convertDriver(cuda::KernelLibrary &kernels) {
+  SmallVector<Operation *> work;
+  getOperation().walk([&](Operation *op) {
+    if (isa<GatherOp, AppendRowsOp, AttendOp>(op))
+      work.push_back(op);
+  });
+  declareScratch(work);
+  for (Operation *op : work) {
+    OpBuilder ops(op);
+    Location loc = op->getLoc();
+    Value frame = frameOf(op);
+    auto bufferOf = [&](StringRef name) -> Value {
+      auto buffer = getOperation().lookupSymbol<BufferOp>(name);
+      return GetBufferOp::create(ops, loc, buffer.getType(), frame, name);
+    };
+    auto views = [&](ValueRange memory) {
+      return llvm::map_to_vector(
+          memory, [&](Value v) { return asKernelView(ops, loc, v); });
+    };
+    if (auto attend = dyn_cast<AttendOp>(op)) {
+      cuda::AttentionParams params = attentionOf(attend);
+      Value query = gatheredQuery(attend, ops);
+      scf::IfOp::create(
+          ops, loc, attend.getFirst(), [&](OpBuilder &inner, Location) {
+            auto type = cast<MemRefType>(query.getType());
+            RunOp::create(
+                inner, loc, kernels.gather(type.getDimSize(1), params.element),
+                frame,
+                ValueRange{asKernelView(inner, loc, attend.getQuery()),
+                           asKernelView(inner, loc, attend.getSource()),
+                           asKernelView(inner, loc, query)});
+            scf::YieldOp::create(inner, loc);
+          });
+      SmallVector<Value> arguments = views(
+          {query, attend.getKey(), attend.getValue(), attend.getFirstKeys(),
+           attend.getLastKeys(), attend.getOutput(), attend.getLse(),
+           bufferOf(partialsName), bufferOf(countersName)});
+      Value one = arith::ConstantIntOp::create(ops, loc, ops.getI32Type(), 1);
+      Value first =
+          arith::ExtUIOp::create(ops, loc, ops.getI32Type(), attend.getFirst());
+      arguments.push_back(arith::SubIOp::create(ops, loc, one, first));
+      cuda::emitRun(ops, loc, frame, kernels.attention(params), query,
+                    arguments);
+    } else {
+      auto type = cast<MemRefType>(op->getOperand(0).getType());
+      int64_t width = type.getDimSize(1);
+      RunOp::create(ops, loc,
+                    isa<GatherOp>(op)
+                        ? kernels.gather(width, type.getElementType())
+                        : kernels.append(width, type.getElementType()),
+                    frame, views(op->getOperands()));
+    }
+    op->erase();
+  }
+}
+
+} // namespace

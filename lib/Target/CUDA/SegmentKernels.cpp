@@ -1,0 +1,208 @@
+//===- SegmentKernels.cpp - the kernels of a segment's steps --------------===//
+
+#include "SegmentKernels.h"
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/MemRef/IR/MemRef.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
+#include "llvm/ADT/TypeSwitch.h"
+
+using namespace mlir;
+using namespace rshard;
+using cuda::KernelLibrary;
+using cuda::SegmentKernels;
+
+static Type elementOf(Value rows) {
+  return cast<ShapedType>(rows.getType()).getElementType();
+}
+
+void cuda::emitRun(OpBuilder &ops, Location loc, Value frame,
+                   ArrayRef<KernelLibrary::Variant> variants, Value counted,
+                   ValueRange arguments) {
+  if (variants.size() == 1) {
+    RunOp::create(ops, loc, variants.front().kernel, frame, arguments);
+    return;
+  }
+  Value rows = memref::DimOp::create(ops, loc, counted, 0);
+  Value most = arith::ConstantIndexOp::create(ops, loc, variants.front().rows);
+  Value few =
+      arith::CmpIOp::create(ops, loc, arith::CmpIPredicate::ule, rows, most);
+  auto branch = scf::IfOp::create(ops, loc, few, /*withElseRegion=*/true);
+  OpBuilder then = branch.getThenBodyBuilder();
+  RunOp::create(then, loc, variants.front().kernel, frame, arguments);
+  OpBuilder otherwise = branch.getElseBodyBuilder();
+  emitRun(otherwise, loc, frame, variants.drop_front(), counted, arguments);
+}
+
+LogicalResult SegmentKernels::run(Location loc, SymbolRefAttr kernel,
+                                  ValueRange arguments) {
+  RunOp::create(ops, loc, kernel, frame, arguments);
+  return success();
+}
+
+void SegmentKernels::emitCopy(Location loc, Value x, Value y) {
+  (void)run(loc, kernels.activation(widthOf(y), std::nullopt, elementOf(y)),
+            {x, y});
+}
+
+FailureOr<Value> SegmentKernels::weightOf(Operation *user, ValueRange values,
+                                          Type element, bool gated) {
+  SmallVector<ParameterOp> parameters;
+  int64_t rows = 0;
+  SmallVector<int64_t> shape;
+  for (Value value : values) {
+    auto parameter = parameterOf(user, value);
+    if (failed(parameter))
+      return failure();
+    parameters.push_back(*parameter);
+    auto type = cast<ShapedType>(weights.weightOf(*parameter).getType());
+    rows += type.getDimSize(0);
+    shape.assign(type.getShape().begin(), type.getShape().end());
+  }
+  bool isVector = shape.size() == 1;
+  shape[0] = rows;
+  std::string pack = gated               ? "interleave8:" + elementName(element)
+                     : values.size() > 1 ? "join:" + elementName(element)
+                     : isVector          ? std::string("vector")
+                                         : "rows:" + elementName(element);
+  return getWeight(parameters, pack, MemRefType::get(shape, element));
+}
+
+LogicalResult SegmentKernels::emit(const Step &step, Value y) {
+  Location loc = step.op->getLoc();
+  int64_t width = widthOf(step.result);
+  Type element = elementOf(step.result);
+  return llvm::TypeSwitch<Operation *, LogicalResult>(step.root)
+      .Case([&](LinearOp) { return emitLinear(step, y); })
+      .Case([&](EmbeddingOp) { return emitEmbedding(step, y); })
+      .Case([&](NormOp op) { return emitNorm(op, y); })
+      .Case([&](RopeOp op) { return emitRope(op, y); })
+      .Case([&](ActivationOp op) {
+        return run(loc, kernels.activation(width, op.getKind(), element),
+                   {at(op.getInput()), y});
+      })
+      .Case([&](ConvertOp op) {
+        return run(loc,
+                   kernels.convert(width, elementOf(op.getInput()), element),
+                   {at(op.getInput()), y});
+      })
+      .Case([&](GatedOp op) {
+        return run(loc, kernels.gated(width, op.getKind(), element),
+                   {at(op.getGate()), at(op.getUp()), y});
+      })
+      .Case([&](AddOp op) {
+        return run(loc, kernels.add(width, element),
+                   {at(op.getLhs()), at(op.getRhs()), y});
+      })
+      .Case([&](AddRowOp op) -> LogicalResult {
+        auto row = vectorOf(op, op.getRow());
+        if (failed(row))
+          return failure();
+        return run(loc, kernels.addRow(width, element),
+                   {at(op.getInput()), *row, y});
+      })
+      .Case([&](MergeOp op) {
+        auto type = cast<ShapedType>(op.getResult().getType());
+        return run(loc,
+                   kernels.merge(type.getDimSize(1), type.getDimSize(2),
+                                 elementOf(op.getOutput()), element),
+                   {at(op.getOutput()), at(op.getLse()), at(op.getBegin()),
+                    at(op.getSource()), y});
+      })
+      .Default(
+          [](Operation *op) { return op->emitOpError("has no cuda kernel"); });
+}
+
+LogicalResult SegmentKernels::emitLinear(const Step &step, Value y) {
+  auto op = cast<LinearOp>(step.root);
+  SmallVector<Value> results = llvm::to_vector<4>(step.results());
+  LinearParams params;
+  params.inputs = widthOf(op.getInput());
+  for (Value result : results)
+    params.outputs.push_back(widthOf(result));
+  params.element = elementOf(op.getInput());
+  params.result = elementOf(step.result);
+  params.activation = step.activation;
+  params.bias = !!op.getBias();
+  params.residual = !!step.residual;
+  params.gated = isa<GatedOp>(step.op);
+  SmallVector<Value> matrices{op.getWeight()}, biases{op.getBias()};
+  for (LinearOp other : step.others) {
+    matrices.push_back(other.getWeight());
+    biases.push_back(other.getBias());
+  }
+  auto weight = weightOf(op, matrices, params.element, params.gated);
+  if (failed(weight))
+    return failure();
+  SmallVector<Value> arguments{at(op.getInput()), *weight};
+  if (params.bias) {
+    auto bias = weightOf(op, biases, ops.getF32Type(), params.gated);
+    if (failed(bias))
+      return failure();
+    arguments.push_back(*bias);
+  }
+  if (step.residual)
+    arguments.push_back(at(step.residual));
+  for (Value result : results)
+    arguments.push_back(at(result));
+  emitRun(ops, step.op->getLoc(), frame, kernels.linear(params), y, arguments);
+  return success();
+}
+
+LogicalResult SegmentKernels::emitEmbedding(const Step &step, Value y) {
+  auto op = cast<EmbeddingOp>(step.root);
+  EmbedParams params;
+  params.width = widthOf(op.getResult());
+  params.table = params.element = elementOf(step.result);
+  params.constant = !!step.constant;
+  params.accumulate = !!step.residual;
+  auto table = weightOf(op, op.getTable(), params.table);
+  if (failed(table))
+    return failure();
+  Location loc = step.op->getLoc();
+  // The kernel adds to what is in y.
+  if (step.residual && !sameStorage(step.residual, step.result))
+    emitCopy(loc, at(step.residual), y);
+  SmallVector<Value> arguments{at(op.getIds()), *table};
+  if (step.constant) {
+    auto row = vectorOf(step.op, step.constant);
+    if (failed(row))
+      return failure();
+    arguments.push_back(*row);
+  }
+  arguments.push_back(y);
+  return run(loc, kernels.embed(params), arguments);
+}
+
+LogicalResult SegmentKernels::emitNorm(NormOp op, Value y) {
+  auto type = cast<ShapedType>(op.getInput().getType());
+  NormParams params;
+  params.kind = op.getKind();
+  params.width = type.getShape().back();
+  params.heads = getRowWidth(type) / params.width;
+  params.epsilon = op.getEps().convertToDouble();
+  params.bias = !!op.getBias();
+  params.element = type.getElementType();
+  auto scale = vectorOf(op, op.getScale());
+  if (failed(scale))
+    return failure();
+  SmallVector<Value> arguments{at(op.getInput()), *scale};
+  if (op.getBias()) {
+    auto bias = vectorOf(op, op.getBias());
+    if (failed(bias))
+      return failure();
+    arguments.push_back(*bias);
+  }
+  arguments.push_back(y);
+  return run(op.getLoc(), kernels.norm(params), arguments);
+}
+
+LogicalResult SegmentKernels::emitRope(RopeOp op, Value y) {
+  auto type = cast<ShapedType>(op.getInput().getType());
+  auto angles = getRotary(op);
+  if (failed(angles))
+    return failure();
+  return run(op.getLoc(),
+             kernels.rope(type.getDimSize(1), type.getDimSize(2),
+                          type.getElementType()),
+             {at(op.getInput()), at(op.getPositions()), *angles, y});
+}

@@ -1,0 +1,85 @@
+#!/usr/bin/env bash
+# Tests on a GPU. Packing needs the build and no GPU; running needs a GPU and PyTorch with
+# transformers and safetensors, and no build: pack here, carry the directory, run there.
+#
+# usage: scripts/gpu-test.sh [pack|run] [DIRECTORY]     both, on one machine, without a word
+#
+# The last line of a run is the verdict.
+set -euo pipefail
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+action=${1:-both}
+directory=${2:-$root/build/gpu-test}
+
+families=(rows linear attention)
+types=(bf16 f16)
+# Name and options of every plan; each also with all nodes on one rank.
+plans=(
+  "single --comp 1 --attn 1x1"
+  "figure --comp 4 --attn 4x4 --cluster 2 --period 7"
+  "square --comp 4 --attn 2x2 --cluster 2 --period 7"
+  "thirds --comp 3 --attn 3x2 --cluster 1 --period 3"
+  "wide --comp 8 --attn 1x5 --cluster 3 --period 24"
+)
+
+pack() {
+  "$root/scripts/setup.sh" rshard emit-kernels run-artifact
+  rm -rf "$directory"
+  mkdir -p "$directory/artifacts"
+  cp -r "$root/test/golden" "$directory/models"
+  cp "$root"/test/gpu/*.py "$root/build/bin/run-artifact" "$root/scripts/gpu-test.sh" "$directory"
+  for family in "${families[@]}"; do
+    python3 "$root/test/gpu/test_$family.py" requests >"$directory/$family.json"
+    "$root/build/bin/emit-kernels" "$directory/$family.json" "$directory/$family"
+  done
+  local model plan name options type ranks
+  for model in "$root"/test/golden/*/; do
+    for plan in "${plans[@]}"; do
+      read -r name options <<<"$plan"
+      for type in "${types[@]}"; do
+        for ranks in one apart; do
+          # shellcheck disable=SC2086 # options are words
+          "$root/build/bin/rshard" compile "$model" --target cuda --activations "$type" $options \
+            $([ $ranks = apart ] || echo --ranks 1) \
+            -o "$directory/artifacts/$(basename "$model").$name-$ranks.$type.rshard"
+        done
+      done
+    done
+  done
+}
+
+status=0 passed=0 failed=0
+
+# Runs one test, which ends with "N passed, N failed".
+count() { # $1: title, rest: command
+  local log title=$1
+  shift
+  log=$(mktemp)
+  echo "== $title"
+  "$@" 2>&1 | tee "$log" || status=1
+  if [[ $(tail -n 1 "$log") =~ ^([0-9]+)\ passed,\ ([0-9]+)\ failed ]]; then
+    passed=$((passed + BASH_REMATCH[1])) failed=$((failed + BASH_REMATCH[2]))
+  else
+    failed=$((failed + 1)) # it did not get to its end
+  fi
+  rm -f "$log"
+}
+
+run() {
+  cd "$directory"
+  for test in "${families[@]}"; do
+    count "$test" python3 "test_$test.py" run "$test"
+  done
+  count models python3 test_models.py artifacts models ./run-artifact
+  echo "$passed passed, $failed failed"
+  return $status
+}
+
+case $action in
+pack) pack ;;
+run) run ;;
+both) pack && run ;;
+*)
+  sed -n '2,8s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2
+  exit 2
+  ;;
+esac

@@ -1,0 +1,109 @@
+"""The golden models on a GPU: compiled programs beside PyTorch in the same type, both against float64.
+
+usage: test_models.py ARTIFACTS MODELS RUN
+  ARTIFACTS  directory with MODEL.PLAN.TYPE.rshard, as scripts/gpu-test.sh compiles them
+  MODELS     directory with the models (test/golden)
+  RUN        the program run-artifact
+
+Errors are max abs over max abs of the float64 result. A program passes if its error is at most 1.5 times that of
+PyTorch on the same device, and its greedy token the same as float64's wherever float64's two best logits differ by
+more than twice the error.
+"""
+import json
+import pathlib
+import subprocess
+import sys
+import tempfile
+
+import numpy
+import torch
+import transformers
+from safetensors.torch import load_file
+
+TYPES = {"bf16": torch.bfloat16, "f16": torch.float16}
+LENGTHS = (1, 2, 13, 64, 173)
+ALLOWED = 1.5
+
+
+def outputs(directory, dtype, prompts, implementation):
+    """The model's outputs for every prompt: logits, or the last hidden state."""
+    config = transformers.AutoConfig.from_pretrained(directory)
+    kind = getattr(transformers, config.architectures[0])
+    model = kind.from_pretrained(directory, dtype=dtype, attn_implementation=implementation).to("cuda").eval()
+    results = []
+    with torch.no_grad():
+        for prompt in prompts:
+            out = model(torch.tensor([prompt], device="cuda"))
+            results.append((out.logits if hasattr(out, "logits") else out.last_hidden_state)[0].double().cpu().numpy())
+    return results
+
+
+def run(program, artifact, directory, requests):
+    done = subprocess.run([program, artifact, directory], input=json.dumps(requests), capture_output=True, text=True)
+    if done.returncode:
+        raise RuntimeError(f"{artifact.name}: {done.stderr.strip()[-500:]}")
+    return json.loads(done.stdout)
+
+
+def error_of(result, exact):
+    return float(numpy.abs(result - exact).max() / numpy.abs(exact).max())
+
+
+def check_artifact(program, artifact, directory, prompts, exact, peer, out):
+    """Problems of one artifact, and its worst error over its peer's."""
+    causal = exact[0].shape[-1] > 200
+    requests = [{"tokens": prompt, "logits": str(out / f"{i}.npy")} for i, prompt in enumerate(prompts)]
+    if causal:
+        longest = prompts[-1]
+        pieces = [5, 1, 1, 60, len(longest) - 67]
+        requests.append({"tokens": longest, "steps": pieces, "logits": str(out / "pieces.npy")})
+        requests.append({"tokens": prompts[2], "steps": [1] * len(prompts[2]), "logits": str(out / "single.npy")})
+    run(program, artifact, directory, requests)
+    names = [f"{i}.npy" for i in range(len(prompts))] + (["pieces.npy", "single.npy"] if causal else [])
+    which = list(range(len(prompts))) + ([len(prompts) - 1, 2] if causal else [])
+    problems, worst = [], 0.0
+    for name, index in zip(names, which, strict=True):
+        result = numpy.load(out / name).astype(numpy.float64)
+        reference, allowed = exact[index], max(peer[index], 1e-4)
+        error = error_of(result, reference)
+        worst = max(worst, error / allowed)
+        if not error <= ALLOWED * allowed:
+            problems.append(f"{name}: error {error:.2e} vs {ALLOWED} x {allowed:.2e}")
+        if causal:
+            best = numpy.sort(reference, axis=-1)
+            clear = best[:, -1] - best[:, -2] > 2 * error * numpy.abs(reference).max()
+            other = result.argmax(-1) != reference.argmax(-1)
+            if (clear & other).any():
+                problems.append(f"{name}: greedy token differs at {numpy.flatnonzero(clear & other)[:5].tolist()}")
+    return problems, worst
+
+
+def main(artifacts, models, program):
+    passed = failed = 0
+    with tempfile.TemporaryDirectory() as scratch:
+        out = pathlib.Path(scratch)
+        for directory in sorted(pathlib.Path(models).iterdir()):
+            found = sorted(pathlib.Path(artifacts).glob(f"{directory.name}.*.rshard"))
+            if not found:
+                continue
+            reference = load_file(directory / "reference.safetensors")
+            prompts = [reference[f"tokens_{length}"].tolist() for length in LENGTHS]
+            exact = outputs(directory, torch.float64, prompts, "eager")
+            peers = {name: [error_of(a, b) for a, b in zip(outputs(directory, dtype, prompts, "sdpa"), exact)]
+                     for name, dtype in TYPES.items()}
+            for artifact in found:
+                kind = artifact.name.split(".")[-2]
+                try:
+                    problems, worst = check_artifact(program, artifact, directory, prompts, exact, peers[kind], out)
+                except RuntimeError as error:
+                    problems, worst = [str(error)], float("nan")
+                passed, failed = passed + (not problems), failed + bool(problems)
+                print(f"{'FAILED' if problems else 'ok'} {artifact.name}: error {worst:.2f} x PyTorch's", flush=True)
+                for problem in problems:
+                    print("   ", problem)
+    print(f"{passed} passed, {failed} failed")
+    return 1 if failed or not passed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))
