@@ -7,9 +7,12 @@
 // output. An earlier partial (o, lse) is continued as the state (lse, 1, o).
 //
 // Positions ascend (C4), so the first and last position of a tile tell whether
-// any line sees any of its keys (else it is skipped) and whether all see all
-// (else scores are masked). The top of a line that has seen nothing is a large
-// negative number rather than -inf, so that no difference is ever NaN.
+// any line sees any of its keys (else it is skipped) and whether all see all.
+// Else a line sees a range of it: registers of keys outside of that of its
+// block of lines are left out, the others are masked. Shards are short, so that
+// most of their tiles are at the end of the cache or on the diagonal. The top
+// of a line that has seen nothing is a large negative number rather than -inf,
+// so that no difference is ever NaN.
 //
 // With many lines a tile of keys is transposed once and scores come from the
 // same register kernel as linear layers. With few lines that would cost more
@@ -62,21 +65,34 @@ struct AttentionKernel {
     Memory values;
     Index valueRow, valueColumn;
   };
+  /// Columns [begin, end) of the scores of a block of lines.
+  struct Columns {
+    Index begin, end;
+  };
+  /// Keys that are left out together: two registers, enough chains of
+  /// multiply-adds to keep the units busy.
+  int64_t pieceColumns = std::min(2 * shape.lanes, shape.keys);
 
   void build();
   Task start(Index keyHead, Index begin, Index rows, int64_t maxRows);
   void manyLines(Index keyHead, Index begin, Index rows);
   void fewLines(Index keyHead, Index rows);
   void transposeKeys(const Task &task, const Keys &keys, Memory columns);
-  void scoreTile(const Task &task, Index line, int64_t height, Memory columns);
+  void scoreTile(const Task &task, const Columns &columns, Index line,
+                 int64_t height, Memory transposed);
   void scoreDots(const Task &task, const Keys &keys, int64_t height);
-  void softmax(const Task &task, const Keys &keys, Index line, Index height);
-  void softmaxLine(const Task &task, Index line, Index slot, bool masked);
-  void accumulate(const Task &task, const Keys &keys, Index line,
-                  int64_t height);
+  void softmax(const Task &task, const Keys &keys, const Columns &columns,
+               Index line, Index height);
+  void softmaxLine(const Task &task, const Columns &columns, Index line,
+                   Index slot, bool masked);
+  void accumulate(const Task &task, const Keys &keys, const Columns &columns,
+                  Index line, int64_t height);
   void finish(const Task &task);
   Bool anyVisible(const Keys &keys, Int lowQuery, Int highQuery);
   Bool allVisible(const Keys &keys, Int lowQuery, Int highQuery);
+  Columns visibleColumns(const Task &task, const Keys &keys, Int lowQuery,
+                         Int highQuery);
+  Bool isVisible(const Task &task, Index column, int64_t width, Int query);
   Keys keysAt(const Task &task, Index from);
 
   Index rowOf(const Task &task, Index line) {
@@ -205,6 +221,28 @@ Bool AttentionKernel::allVisible(const Keys &keys, Int lowQuery,
   llvm_unreachable("all masks are generated");
 }
 
+/// The whole pieces of a tile outside of which no query of a block sees a key.
+AttentionKernel::Columns AttentionKernel::visibleColumns(const Task &task,
+                                                         const Keys &keys,
+                                                         Int lowQuery,
+                                                         Int highQuery) {
+  Columns columns{k.index(0), k.index(0)};
+  Index piece = k.index(pieceColumns), none = k.index(0);
+  for (int64_t at = 0; at < shape.keys; at += pieceColumns) {
+    Bool starts = k.index(at) < keys.count;
+    if (params.mask != Mask::Full)
+      starts = k.loadInt(task.positions, {k.index(at)}) <= highQuery;
+    columns.end = columns.end + k.select(starts, piece, none);
+    if (params.mask == Mask::Window) {
+      Index last = k.min(k.index(at + pieceColumns), keys.count) - 1;
+      Bool passed = k.integer(params.window - 1) <
+                    lowQuery - k.loadInt(task.positions, {last});
+      columns.begin = columns.begin + k.select(passed, piece, none);
+    }
+  }
+  return columns;
+}
+
 //===----------------------------------------------------------------------===//
 // Scores
 //===----------------------------------------------------------------------===//
@@ -229,25 +267,24 @@ void AttentionKernel::transposeKeys(const Task &task, const Keys &keys,
   });
 }
 
-void AttentionKernel::scoreTile(const Task &task, Index line, int64_t height,
-                                Memory columns) {
-  Index none = k.index(0);
-  int64_t width = std::min(shape.panel, shape.keys);
-  k.chunks(shape.keys, width, [&](Index key, Lanes lanes) {
-    KernelBuilder::Carried zeros(height, k.constant(0.0, lanes.width));
-    SmallVector<Index> slots;
-    for (int64_t r = 0; r < height; ++r)
-      slots.push_back(line + r);
+void AttentionKernel::scoreTile(const Task &task, const Columns &columns,
+                                Index line, int64_t height, Memory transposed) {
+  SmallVector<Index> slots;
+  for (int64_t r = 0; r < height; ++r)
+    slots.push_back(line + r);
+  k.forEach(columns.begin, columns.end, pieceColumns, [&](Index key) {
+    KernelBuilder::Carried zeros(height, k.constant(0.0, pieceColumns));
     auto scores = k.fold(
-        none, k.index(d), zeros, [&](Index at, KernelBuilder::Carried &sum) {
-          Float column = k.load(columns, {at, key}, lanes);
+        k.index(0), k.index(d), 1, zeros,
+        [&](Index at, KernelBuilder::Carried &sum) {
+          Float column = k.load(transposed, {at, key}, pieceColumns);
           for (int64_t r = 0; r < height; ++r) {
             Float element = k.load(task.queries, {slots[r], at});
-            sum[r] = k.fma(k.broadcast(element, lanes.width), column, sum[r]);
+            sum[r] = k.fma(k.broadcast(element, pieceColumns), column, sum[r]);
           }
         });
     for (int64_t r = 0; r < height; ++r)
-      k.store(scores[r], task.scores, {k.index(r), key}, lanes);
+      k.store(scores[r], task.scores, {k.index(r), key}, pieceColumns);
   });
 }
 
@@ -275,60 +312,81 @@ void AttentionKernel::scoreDots(const Task &task, const Keys &keys,
 // Online softmax
 //===----------------------------------------------------------------------===//
 
-void AttentionKernel::softmax(const Task &task, const Keys &keys, Index line,
+void AttentionKernel::softmax(const Task &task, const Keys &keys,
+                              const Columns &columns, Index line,
                               Index height) {
   Int low = k.loadInt(queryPosition, {rowOf(task, line)});
   Int high = k.loadInt(queryPosition, {rowOf(task, line + height - 1)});
   auto lines = [&](bool masked) {
     k.forEach(k.index(0), height, 1, [&](Index slot) {
-      softmaxLine(task, line + slot, slot, masked);
+      softmaxLine(task, columns, line + slot, slot, masked);
     });
   };
   k.when(
       allVisible(keys, low, high), [&] { lines(false); }, [&] { lines(true); });
 }
 
+/// Which of the keys [column, column + width) of the tile `query` sees.
+Bool AttentionKernel::isVisible(const Task &task, Index column, int64_t width,
+                                Int query) {
+  Int positions = k.loadInts(task.positions, {column}, width);
+  query = k.broadcast(query, width);
+  switch (params.mask) {
+  case Mask::Full:
+    return positions < k.integer(noPosition, width);
+  case Mask::Causal:
+    return positions <= query;
+  case Mask::Window:
+    return (positions <= query) &
+           (query - positions < k.integer(params.window, width));
+  }
+  llvm_unreachable("all masks are generated");
+}
+
 /// Turns the scores of one line into exponentials under its new top and leaves
 /// in `factors` what its earlier sums must be multiplied by.
-void AttentionKernel::softmaxLine(const Task &task, Index line, Index slot,
-                                  bool masked) {
-  int64_t width = shape.keys;
-  Index none = k.index(0);
-  Float scores = k.load(task.scores, {slot, none}, width);
-  Bool visible;
-  if (masked) {
-    Int keyPositions = k.loadInts(task.positions, {none}, width);
-    Int query =
-        k.broadcast(k.loadInt(queryPosition, {rowOf(task, line)}), width);
-    switch (params.mask) {
-    case Mask::Full:
-      visible = keyPositions < k.integer(noPosition, width);
-      break;
-    case Mask::Causal:
-      visible = keyPositions <= query;
-      break;
-    case Mask::Window:
-      visible = (keyPositions <= query) &
-                (query - keyPositions < k.integer(params.window, width));
-      break;
-    }
-    scores = k.select(visible, scores, k.constant(unseen, width));
-  }
-  Float before = k.load(task.tops, {line});
-  Float top = k.max(before, k.maximum(scores));
-  Float exponentials = k.exp(scores - k.broadcast(top, width));
+void AttentionKernel::softmaxLine(const Task &task, const Columns &columns,
+                                  Index line, Index slot, bool masked) {
+  // A tile that is seen as a whole stays in registers.
+  int64_t width = masked ? pieceColumns : shape.keys;
+  Index begin = masked ? columns.begin : k.index(0);
+  Index end = masked ? columns.end : k.index(shape.keys);
+  Float unseenWide = k.constant(unseen, width);
+  Int query;
   if (masked)
-    exponentials = k.keep(exponentials, visible);
-  k.store(exponentials, task.scores, {slot, none}, width);
+    query = k.loadInt(queryPosition, {rowOf(task, line)});
+  auto scoresAt = [&](Index column) {
+    Float scores = k.load(task.scores, {slot, column}, width);
+    if (!masked)
+      return scores;
+    return k.select(isVisible(task, column, width, query), scores, unseenWide);
+  };
+  Float tops = k.fold(begin, end, width, {unseenWide},
+                      [&](Index column, KernelBuilder::Carried &top) {
+                        top[0] = k.max(top[0], scoresAt(column));
+                      })[0];
+  Float before = k.load(task.tops, {line});
+  Float top = k.max(before, k.maximum(tops));
+  Float sums = k.fold(
+      begin, end, width, {k.constant(0.0, width)},
+      [&](Index column, KernelBuilder::Carried &sum) {
+        Float exponentials = k.exp(scoresAt(column) - k.broadcast(top, width));
+        if (masked)
+          exponentials =
+              k.keep(exponentials, isVisible(task, column, width, query));
+        k.store(exponentials, task.scores, {slot, column}, width);
+        sum[0] = sum[0] + exponentials;
+      })[0];
   Float factor = k.exp(before - top);
-  Float total = k.fma(k.load(task.totals, {line}), factor, k.sum(exponentials));
+  Float total = k.fma(k.load(task.totals, {line}), factor, k.sum(sums));
   k.store(top, task.tops, {line});
   k.store(total, task.totals, {line});
   k.store(factor, task.factors, {slot});
 }
 
 /// sums = sums * factor + exponentials * values
-void AttentionKernel::accumulate(const Task &task, const Keys &keys, Index line,
+void AttentionKernel::accumulate(const Task &task, const Keys &keys,
+                                 const Columns &columns, Index line,
                                  int64_t height) {
   for (auto [at, piece] : KernelBuilder::cover(d, shape.panel)) {
     Lanes lanes = piece;
@@ -339,7 +397,7 @@ void AttentionKernel::accumulate(const Task &task, const Keys &keys, Index line,
           k.load(task.sums, {line + r, column}, lanes) *
           k.broadcast(k.load(task.factors, {k.index(r)}), lanes.width));
     sums = k.fold(
-        k.index(0), keys.count, sums,
+        columns.begin, k.min(columns.end, keys.count), 1, sums,
         [&](Index key, KernelBuilder::Carried &sum) {
           Float value =
               k.load(keys.values,
@@ -418,13 +476,14 @@ void AttentionKernel::manyLines(Index keyHead, Index begin, Index rows) {
         Int lowLine = k.loadInt(queryPosition, {rowOf(task, line)});
         Int highLine =
             k.loadInt(queryPosition, {rowOf(task, line + height - 1)});
-        k.when(anyVisible(keys, lowLine, highLine), [&] {
+        Columns seen = visibleColumns(task, keys, lowLine, highLine);
+        k.when(seen.begin < seen.end, [&] {
           k.forCount(height, shape.rows, [&](int64_t count) {
-            scoreTile(task, line, count, columns);
+            scoreTile(task, seen, line, count, columns);
           });
-          softmax(task, keys, line, height);
+          softmax(task, keys, seen, line, height);
           k.forCount(height, shape.rows, [&](int64_t count) {
-            accumulate(task, keys, line, count);
+            accumulate(task, keys, seen, line, count);
           });
         });
       });
@@ -444,15 +503,16 @@ void AttentionKernel::fewLines(Index keyHead, Index rows) {
     k.when(anyVisible(keys, low, high), [&] {
       copyPositions(k, keyPosition, from, keys.count, shape.keys,
                     task.positions);
+      Columns seen = visibleColumns(task, keys, low, high);
       // Only multiples of the group occur.
       for (bool dots : {true, false}) {
         if (!dots)
-          softmax(task, keys, none, task.lines);
+          softmax(task, keys, seen, none, task.lines);
         k.forCount(task.rows, maxRows, [&](int64_t count) {
           if (dots)
             scoreDots(task, keys, count * group);
           else
-            accumulate(task, keys, none, count * group);
+            accumulate(task, keys, seen, none, count * group);
         });
       }
     });

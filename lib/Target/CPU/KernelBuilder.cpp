@@ -172,11 +172,11 @@ void KernelBuilder::forEach(Index begin, Index end, int64_t step, Body body) {
 }
 
 KernelBuilder::Carried
-KernelBuilder::fold(Index begin, Index end, Carried init,
+KernelBuilder::fold(Index begin, Index end, int64_t step, Carried init,
                     function_ref<void(Index, Carried &)> body) {
   SmallVector<Value> values(init.begin(), init.end());
   auto loop = scf::ForOp::create(
-      ops, loc, begin, end, index(1), values,
+      ops, loc, begin, end, index(step), values,
       [&](OpBuilder &inner, Location, Value iv, ValueRange carried) {
         OpBuilder::InsertionGuard guard(ops);
         ops.restoreInsertionPoint(inner.saveInsertionPoint());
@@ -352,6 +352,10 @@ Float KernelBuilder::sqrt(Float x) { return unary<math::SqrtOp>(x); }
 Float KernelBuilder::max(Float a, Float b) { return select(b < a, a, b); }
 
 Float KernelBuilder::select(Bool condition, Float yes, Float no) {
+  return {*this, arith::SelectOp::create(ops, loc, condition, yes, no)};
+}
+
+Index KernelBuilder::select(Bool condition, Index yes, Index no) {
   return {*this, arith::SelectOp::create(ops, loc, condition, yes, no)};
 }
 

@@ -96,7 +96,7 @@ public:
   void forEach(Index begin, Index end, int64_t step, Body body);
   /// A loop that carries values; the body replaces them.
   using Carried = llvm::SmallVector<Float, 8>;
-  Carried fold(Index begin, Index end, Carried init,
+  Carried fold(Index begin, Index end, int64_t step, Carried init,
                llvm::function_ref<void(Index, Carried &)> body);
   /// A threaded loop nest over [0, extent) in every dimension.
   void parallel(At extents, llvm::function_ref<void(At)> body);
@@ -123,6 +123,7 @@ public:
   Float sqrt(Float x);
   Float max(Float a, Float b);
   Float select(Bool condition, Float yes, Float no);
+  Index select(Bool condition, Index yes, Index no);
   /// `value` with zero in the lanes that are not active.
   Float keep(Float value, Lanes lanes);
   Float keep(Float value, Bool where);

@@ -65,8 +65,8 @@ struct LinearKernel {
       global.push_back(begin + local.back());
       init.push_back(k.load(sums, {local.back(), none}, shape.panel));
     }
-    auto result =
-        k.fold(from, to, init, [&](Index depth, KernelBuilder::Carried &sum) {
+    auto result = k.fold(
+        from, to, 1, init, [&](Index depth, KernelBuilder::Carried &sum) {
           if (height < shape.rows)
             prefetch(panel, depth);
           Float w = k.load(weight, {panel, depth, none}, shape.panel);

@@ -30,7 +30,7 @@ struct MergeKernel {
 
   void mergeHead(Index row, Index head, Index begin, Index end) {
     Float infinite = k.constant(-std::numeric_limits<double>::infinity());
-    Float top = k.fold(begin, end, {infinite},
+    Float top = k.fold(begin, end, 1, {infinite},
                        [&](Index at, KernelBuilder::Carried &value) {
                          value[0] = k.max(value[0], partialOf(at, head));
                        })[0];
@@ -40,7 +40,7 @@ struct MergeKernel {
     auto weightOf = [&](Index at) {
       return k.exp(partialOf(at, head) - shift);
     };
-    Float total = k.fold(begin, end, {k.constant(0.0)},
+    Float total = k.fold(begin, end, 1, {k.constant(0.0)},
                          [&](Index at, KernelBuilder::Carried &value) {
                            value[0] = value[0] + weightOf(at);
                          })[0];
@@ -49,7 +49,7 @@ struct MergeKernel {
     k.chunks(headWidth, lanes, [&](Index at, Lanes lanes) {
       Index column = head * headWidth + at;
       Float sum =
-          k.fold(begin, end, {k.constant(0.0, lanes.width)},
+          k.fold(begin, end, 1, {k.constant(0.0, lanes.width)},
                  [&](Index from, KernelBuilder::Carried &value) {
                    Float part =
                        k.load(o, {k.loadIndex(sources, {from}), column}, lanes);

@@ -30,7 +30,7 @@ struct NormKernel {
     int64_t full = params.width / width, tail = params.width % width;
     KernelBuilder::Carried sums{k.constant(0.0, width)};
     if (full)
-      sums = k.fold(k.index(0), k.index(full), sums,
+      sums = k.fold(k.index(0), k.index(full), 1, sums,
                     [&](Index chunk, KernelBuilder::Carried &sum) {
                       Index column = begin + chunk * width;
                       sum[0] =
