@@ -30,11 +30,8 @@ namespace {
 /// Where a tensor of a role's program lives on a rank.
 struct Place {
   enum Kind {
-    Prefix,     ///< the first `count` rows of a buffer (client)
-    NodeRows,   ///< the rows of the current CompNode in a buffer: comp.begin
-    Whole,      ///< a whole buffer or table, addressed by index
-    NodeTable,  ///< the entries of the current CompNode in a table: comp.begin
-    NodeOffsets ///< those and one more: where each row's list begins and ends
+    Prefix, ///< the first `count` rows of a buffer
+    Whole   ///< a whole buffer or table
   };
   Kind kind = Whole;
   Value storage;
@@ -91,12 +88,13 @@ private:
     return arith::SubIOp::create(b, loc, lhs, rhs);
   }
   Value rowsOf(OpBuilder &b, Value buffer, Value begin, Value count);
-  Value view(OpBuilder &b, const Place &place, Value node);
+  Value view(OpBuilder &b, const Place &place);
   void forEach(OpBuilder &b, Value count,
                function_ref<void(OpBuilder &, Value)> body);
   /// [begin[index], begin[index + 1]).
   std::pair<Value, Value> slice(OpBuilder &b, Value begin, Value index);
 
+  Place compRows(Value buffer);
   Place placeResult(Value result);
   RouteOp routeOf(FlatSymbolRefAttr name) {
     return module.lookupSymbol<RouteOp>(name);
@@ -153,21 +151,15 @@ std::pair<Value, Value> Scheduler::slice(OpBuilder &b, Value begin,
   return {first, sub(b, last, first)};
 }
 
-Value Scheduler::view(OpBuilder &b, const Place &place, Value node) {
-  switch (place.kind) {
-  case Place::Whole:
+Value Scheduler::view(OpBuilder &b, const Place &place) {
+  if (place.kind == Place::Whole)
     return place.storage;
-  case Place::Prefix:
-    return rowsOf(b, place.storage, constant(b, 0), place.count);
-  case Place::NodeRows:
-  case Place::NodeTable:
-  case Place::NodeOffsets:
-    auto [begin, count] = slice(b, frame->table("comp.begin"), node);
-    if (place.kind == Place::NodeOffsets)
-      count = add(b, count, constant(b, 1));
-    return rowsOf(b, place.storage, begin, count);
-  }
-  llvm_unreachable("every place has a view");
+  return rowsOf(b, place.storage, constant(b, 0), place.count);
+}
+
+/// The rows of all CompNodes of the rank, which come first in their buffers.
+Place Scheduler::compRows(Value buffer) {
+  return {Place::Prefix, buffer, frame->size("comp.position")};
 }
 
 void Scheduler::forEach(OpBuilder &b, Value count,
@@ -270,13 +262,12 @@ Place Scheduler::placeResult(Value result) {
       continue;
     switch (routeOf(send.getRouteAttr()).getKind()) {
     case RouteKind::Query:
-      return {Place::NodeRows, poolOf("query", type), {}};
+      return compRows(poolOf("query", type));
     case RouteKind::Key:
-      return {Place::NodeRows,
-              poolOf(use.getOperandNumber() == 0 ? "key" : "value", type),
-              {}};
+      return compRows(
+          poolOf(use.getOperandNumber() == 0 ? "key" : "value", type));
     case RouteKind::Leave:
-      return {Place::NodeRows, poolOf("leave", type), {}};
+      return compRows(poolOf("leave", type));
     default:
       break;
     }
@@ -284,7 +275,7 @@ Place Scheduler::placeResult(Value result) {
   // Rows that stay with their node from layer to layer.
   if (onClient)
     return clientRows;
-  return {Place::NodeRows, frame->buffer("comp.x", hidden, "comp"), {}};
+  return compRows(frame->buffer("comp.x", hidden, "comp"));
 }
 
 //===----------------------------------------------------------------------===//
@@ -302,19 +293,15 @@ LogicalResult Scheduler::emitCall(func::CallOp call, OpBuilder &b) {
   }
   for (Value result : call.getResults())
     outputs.push_back(places[result] = placeResult(result));
-  Value layer = scalars.lookupOrDefault(call.getOperand(0));
-  auto launch = [&](OpBuilder &inner, Value node) {
-    auto views = [&](ArrayRef<Place> from) {
-      return llvm::map_to_vector(
-          from, [&](const Place &place) { return view(inner, place, node); });
-    };
-    LaunchOp::create(inner, loc, call.getCallee(), layer, frame->get(),
-                     views(inputs), views(outputs));
+  auto views = [&](ArrayRef<Place> from) {
+    return llvm::map_to_vector(
+        from, [&](const Place &place) { return view(b, place); });
   };
-  if (onClient)
-    launch(b, {});
-  else
-    forEach(b, sub(b, frame->size("comp.begin"), constant(b, 1)), launch);
+  // Segments are token-wise: the rows of all CompNodes of the rank pass at
+  // once, so that weights are read once for all of them.
+  LaunchOp::create(b, loc, call.getCallee(),
+                   scalars.lookupOrDefault(call.getOperand(0)), frame->get(),
+                   views(inputs), views(outputs));
   return success();
 }
 
@@ -367,7 +354,7 @@ void Scheduler::emitReceive(ReceiveOp receive, OpBuilder &b) {
     Value rows = frame->buffer("comp.x", hidden, "comp");
     GatherOp::create(b, loc, poolOf("enter", hidden),
                      frame->table("enter.source"), rows);
-    places[receive.getResult(0)] = {Place::NodeRows, rows, {}};
+    places[receive.getResult(0)] = compRows(rows);
     return;
   }
   case RouteKind::Partial: {
@@ -378,7 +365,7 @@ void Scheduler::emitReceive(ReceiveOp receive, OpBuilder &b) {
     places[receive.getResult(1)] = {
         Place::Whole, poolOf("partial.lse", typeOf(receive.getResult(1))), {}};
     places[receive.getResult(2)] = {
-        Place::NodeOffsets, frame->table(merge + ".begin"), {}};
+        Place::Whole, frame->table(merge + ".begin"), {}};
     places[receive.getResult(3)] = {
         Place::Whole, frame->table(merge + ".source"), {}};
     return;
@@ -544,8 +531,8 @@ void Scheduler::emitClientAttention(PartialAttentionOp partial, OpBuilder &b) {
       frame->table("client.identity"), frame->table("client.position"),
       places[partial.getKey()].storage, places[partial.getValue()].storage,
       places[partial.getKeyPositions()].storage, frame->table(reach + ".first"),
-      frame->table(reach + ".last"), view(b, output, {}), view(b, lse, {}), yes,
-      heads, partial.getMask(), partial.getScale());
+      frame->table(reach + ".last"), view(b, output), view(b, lse), yes, heads,
+      partial.getMask(), partial.getScale());
 }
 
 LogicalResult Scheduler::checkYields(Operation *yield, ValueRange carried) {
@@ -613,9 +600,10 @@ LogicalResult Scheduler::walk(Block &block, OpBuilder &b) {
       places[op.getResult(0)] = {
           Place::Whole, frame->table("client.token"), {}};
     } else if (isa<PositionsOp>(op)) {
-      places[op.getResult(0)] =
-          onClient ? Place{Place::Whole, frame->table("client.position"), {}}
-                   : Place{Place::NodeTable, frame->table("comp.position"), {}};
+      places[op.getResult(0)] = {
+          Place::Whole,
+          frame->table(onClient ? "client.position" : "comp.position"),
+          {}};
     } else if (auto wanted = dyn_cast<WantedOp>(op)) {
       bool isResult =
           llvm::any_of(wanted->getUsers(), llvm::IsaPred<func::ReturnOp>);

@@ -6,7 +6,7 @@
 // PHASE: error: holds no program of role client vs a module of the partitioned phase
 
 // CHECK: rshard.buffer @pool.enter rows "pool_enter" : memref<?x8xf32>
-// CHECK: rshard.table @comp.begin
+// CHECK: rshard.table @comp.position
 
 // The driver: the same text for every rank and for any number of nodes.
 // CHECK-LABEL: func.func @step(
@@ -25,12 +25,14 @@
 // CHECK:       nccl.recv %[[PART]] from %{{.*}} on %[[COMM]], %[[STREAM]]
 // CHECK:     default {
 // CHECK:       nccl.send
-// CHECK: rshard.gather
+// CHECK: rshard.gather %{{[^ ]+}} into %[[X:[^ ]+]] :
 
-// The prologue on every CompNode of the rank, in node order; then up, the cells, and down.
-// CHECK: scf.for
-// CHECK:   rshard.launch @layer.enter
-// CHECK: rshard.exchange %[[FRAME]], 1 layer
+// The prologue on the rows of all CompNodes of the rank at once; then up, the cells, and down.
+// CHECK-NOT: scf.for
+// CHECK: %[[ROWS:.*]] = memref.subview %[[X]][%c0{{.*}}, 0] [%{{.*}}, 8]
+// CHECK-NOT: scf.for
+// CHECK: rshard.launch @layer.enter {{.*}} ins(%[[ROWS]],
+// CHECK-NEXT: rshard.exchange %[[FRAME]], 1 layer
 // CHECK: nccl.group
 // CHECK: scf.for
 // CHECK:   rshard.append_rows
@@ -41,9 +43,9 @@
 // CHECK: nccl.group
 
 // The rotated loop.
-// CHECK: scf.for %[[L:[a-z0-9]+]] =
-// CHECK:   scf.for
-// CHECK:     rshard.launch @layer.layer layer %[[L]]
+// CHECK: scf.for %[[L:[a-z0-9]+]] = %{{[^ ]+}} to %c2 step
+// CHECK-NOT: scf.for
+// CHECK:   rshard.launch @layer.layer layer %[[L]]
 // CHECK:   rshard.exchange %[[FRAME]], 1 layer
 // CHECK:   rshard.exchange %[[FRAME]], 2 layer
 // CHECK: rshard.launch @layer.leave

@@ -121,7 +121,8 @@ def SchedulePass : Pass<"rshard-schedule", "::mlir::ModuleOp"> {
     exchange is one `nccl.group` with all sends and receives of the rank's nodes, sorted by (source, destination, tensor).
 
     All exchanges are totally ordered: enter; per layer keys and queries up, partials down; leave. Between two exchanges
-    the driver runs the segments of its nodes in node order. A rank whose tables are empty runs through without waiting.
+    the driver runs the segments of its nodes: on the rows of all its CompNodes at once, then cell by cell in node order.
+    A rank whose tables are empty runs through without waiting.
 
     With the model of `rshard-plan`:
 
