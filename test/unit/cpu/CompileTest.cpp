@@ -131,7 +131,9 @@ TEST_F(Compile, RunsTheDriver) {
            ->getOperation()
            ->getAttrOfType<mlir::ArrayAttr>(rshard::weightSlotsAttrName)
            .getAsRange<mlir::DictionaryAttr>()) {
-    auto name = range.getAs<mlir::FlatSymbolRefAttr>("weight").getValue();
+    auto weights = range.getAs<mlir::ArrayAttr>("weights");
+    ASSERT_EQ(weights.size(), 1u);
+    auto name = llvm::cast<mlir::FlatSymbolRefAttr>(weights[0]).getValue();
     auto first = range.getAs<mlir::IntegerAttr>("first").getInt();
     auto count = range.getAs<mlir::IntegerAttr>("count").getInt();
     slots.push_back(
