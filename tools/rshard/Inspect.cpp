@@ -32,6 +32,13 @@ static void printSummary(const runtime::Artifact &artifact) {
                      " key heads of " + count(model.headSize) + ")");
   line("vocabulary", count(model.vocabulary));
   line("positions", count(model.maxPositions));
+  if (auto plan = tokenset::parsePlan(manifest.plan)) {
+    auto name = [](tokenset::ElementType type) {
+      return std::string(tokenset::elementTypeName(type));
+    };
+    line("rows", name(plan->types.activations) + ", partials " +
+                     name(plan->types.partials));
+  }
   line("target", manifest.target.name + ", " + manifest.target.cpu);
   std::string missing = runtime::missingCpuFeature(manifest.target.features);
   line("features", count(manifest.target.features.size()) +
