@@ -3,20 +3,25 @@
 #include "rshard/Target/Segment/ConvertSegments.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
+#include "mlir/Interfaces/ViewLikeInterface.h"
 #include "llvm/ADT/SetVector.h"
 
 using namespace mlir;
 
 namespace rshard {
 
-/// The buffer that a view is part of, null if that is not known.
-static StringAttr bufferOf(Value memory) {
+/// The frame's buffer or table that a view is part of: two of them share no
+/// rows. Null if that is not known.
+static StringAttr storageOf(Value memory) {
   while (Operation *op = memory.getDefiningOp()) {
     if (auto get = dyn_cast<GetBufferOp>(op))
       return get.getBufferAttr().getAttr();
-    if (!isa<memref::SubViewOp, memref::CastOp>(op))
+    if (auto get = dyn_cast<GetTableOp>(op))
+      return get.getTableAttr().getAttr();
+    auto view = dyn_cast<ViewLikeOpInterface>(op);
+    if (!view)
       return {};
-    memory = op->getOperand(0);
+    memory = view.getViewSource();
   }
   return {};
 }
@@ -62,11 +67,8 @@ FailureOr<SegmentCounts> convertSegments(ModuleOp module,
     auto plan = SegmentPlan::create(
         segment, emitter.fusionRules(), [&](unsigned input, unsigned output) {
           return llvm::any_of(launches[segment], [&](LaunchOp launch) {
-            StringAttr in = bufferOf(launch.getInputs()[input]);
-            StringAttr out = bufferOf(launch.getOutputs()[output]);
-            if (launch.getInputs()[input].getType() !=
-                launch.getOutputs()[output].getType())
-              return false;
+            StringAttr in = storageOf(launch.getInputs()[input]);
+            StringAttr out = storageOf(launch.getOutputs()[output]);
             return !in || !out || in == out;
           });
         });

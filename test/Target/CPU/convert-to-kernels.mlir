@@ -106,6 +106,38 @@ func.func @step(%frame: !rshard.frame) {
 
 // -----
 
+// What counts is the buffer, not the type of the view: @x is in danger although
+// its two views differ in type, and @z is not although it has the type of one.
+// CHECK-LABEL: func.func private @views(
+// CHECK-SAME: %[[X:[^:]*]]: memref<?x8xf32, strided<[8, 1], offset: ?>>,
+// CHECK-SAME: %[[Y:[^:]*]]: memref<?x8xf32, strided<[8, 1], offset: ?>>,
+// CHECK-SAME: %[[Z:[^:]*]]: memref<?x8xf32, strided<[8, 1], offset: ?>>)
+// CHECK: %[[T:.*]] = memref.reinterpret_cast
+// CHECK: call @cpu.silu_8(%[[X]], %[[T]])
+// CHECK-NEXT: call @cpu.relu_8(%[[X]], %[[Z]])
+// CHECK-NEXT: call @cpu.add_8(%[[X]], %[[Z]], %[[Z]])
+// CHECK-NEXT: call @cpu.copy_8(%[[T]], %[[Y]])
+// CHECK-NEXT: return
+rshard.buffer @x rows "comp" : memref<?x8xf32>
+rshard.buffer @z rows "comp" : memref<?x8xf32>
+func.func private @views(%layer: index, %x: tensor<?x8xf32>) -> (tensor<?x8xf32>, tensor<?x8xf32>) {
+  %y = rshard.activation silu %x : tensor<?x8xf32>
+  %r = rshard.activation relu %x : tensor<?x8xf32>
+  %z = rshard.add %x, %r : tensor<?x8xf32>
+  return %y, %z : tensor<?x8xf32>, tensor<?x8xf32>
+}
+func.func @step(%frame: !rshard.frame, %rows: index) {
+  %layer = arith.constant 0 : index
+  %x = rshard.get_buffer %frame[@x] : memref<?x8xf32>
+  %z = rshard.get_buffer %frame[@z] : memref<?x8xf32>
+  %begin = memref.subview %x[0, 0] [%rows, 8] [1, 1] : memref<?x8xf32> to memref<?x8xf32, strided<[8, 1]>>
+  rshard.launch @views layer %layer of %frame ins(%begin) outs(%x, %z)
+    : (memref<?x8xf32, strided<[8, 1]>>) -> (memref<?x8xf32>, memref<?x8xf32>)
+  return
+}
+
+// -----
+
 // Learned positions accumulate into the token rows; a row that is the same for
 // all is added on the way. A table used as rows and as panels has two ranges.
 // CHECK: {count = 1 : i64, first = 0 : i64, pack = "rows:f32", weights = [@tokens]}
