@@ -11,6 +11,7 @@
 #include "rshard/Target/CPU/GenerateKernels.h"
 #include "rshard/Target/CPU/Passes.h"
 #include "rshard/Target/Segment/ConvertSegments.h"
+#include "rshard/runtime/ABI.h"
 
 namespace rshard::cpu {
 #define GEN_PASS_DEF_CONVERTTOKERNELS
@@ -94,6 +95,34 @@ FailureOr<cpu::AttentionParams> attentionOf(AttendOp op) {
   return params;
 }
 
+/// What generated code needs of a stack beside the tiles of one kernel: the
+/// frames of the driver, of a segment and of a loop's body.
+constexpr int64_t frameBytes = int64_t(64) << 10;
+
+/// The largest stack that one task of a kernel takes for its tiles, in bytes.
+int64_t tileBytes(func::FuncOp kernel) {
+  int64_t most = 0;
+  kernel.walk([&](scf::ParallelOp task) {
+    int64_t bytes = 0;
+    task.walk([&](memref::AllocaOp tile) {
+      MemRefType type = tile.getType();
+      bytes += type.getNumElements() * type.getElementTypeBitWidth() / 8;
+    });
+    most = std::max(most, bytes);
+  });
+  return most;
+}
+
+LogicalResult checkStack(AttendOp attend, func::FuncOp kernel,
+                         const cpu::AttentionParams &params) {
+  int64_t bytes = tileBytes(kernel), bound = RSHARD_STACK_BYTES - frameBytes;
+  if (bytes <= bound)
+    return success();
+  return attend.emitOpError("heads of ")
+         << params.headWidth << " elements need tiles of " << bytes
+         << " bytes vs at most " << bound << " on the stack of a step";
+}
+
 LogicalResult ConvertToKernels::convertDriver(cpu::KernelLibrary &kernels) {
   SmallVector<Operation *> work;
   getOperation().walk([&](Operation *op) {
@@ -124,7 +153,10 @@ LogicalResult ConvertToKernels::convertDriver(cpu::KernelLibrary &kernels) {
            attend.getKey(), attend.getValue(), attend.getKeyPositions(),
            attend.getOutput(), attend.getLse()});
       arguments.push_back(attend.getFirst());
-      callKernel(kernels.attention(*params), arguments);
+      func::FuncOp kernel = kernels.attention(*params);
+      if (failed(checkStack(attend, kernel, *params)))
+        return failure();
+      callKernel(kernel, arguments);
     } else {
       Value source = op->getOperand(0);
       if (!floats(source))

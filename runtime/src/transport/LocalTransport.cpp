@@ -1,4 +1,5 @@
 #include "LocalTransportState.h"
+#include "rshard/runtime/ABI.h"
 
 #include <algorithm>
 
@@ -6,10 +7,6 @@ namespace rshard::runtime {
 
 thread_local LocalTransport::State *activeTransport = nullptr;
 thread_local LocalTransport::Rank *currentRank = nullptr;
-
-/// Of a rank's stack: enough for generated code, whose large arrays lie in the
-/// arena; pages are taken when touched.
-static constexpr size_t stackBytes = size_t(1) << 20;
 
 LocalTransport::Rank *LocalTransport::State::nextReady(int32_t after) {
   for (int32_t i = 1; i <= size(); ++i) {
@@ -61,7 +58,7 @@ LocalTransport::create(Device &device, int32_t ranks,
     auto &rank = *state.ranks.emplace_back(std::make_unique<Rank>());
     rank.transport = &state;
     rank.number = i;
-    if (Expected<void> stack = rank.fiber.allocate(stackBytes); !stack)
+    if (Expected<void> stack = rank.fiber.allocate(RSHARD_STACK_BYTES); !stack)
       return stack.error();
   }
   return out;

@@ -47,3 +47,21 @@ rshard.placement @p rows(@R) grid(@g) client_layers(0, 0) types <activations = b
 
 // expected-error @below {{'rshard.buffer' op holds rows of 'f16' vs f32, which cpu code computes in}}
 rshard.buffer @x rows "comp" : memref<?x4xf16>
+
+// -----
+
+// Nothing is allocated in a step: a tile that is larger than a rank's stack
+// would end the program.
+rshard.table @index
+rshard.buffer @rows rows "pool_query" : memref<?x2048xf32>
+rshard.buffer @lse rows "pool_partial" : memref<?x1xf32>
+func.func @step(%frame: !rshard.frame) {
+  %index = rshard.get_table %frame[@index] : memref<?xi32>
+  %rows = rshard.get_buffer %frame[@rows] : memref<?x2048xf32>
+  %lse = rshard.get_buffer %frame[@lse] : memref<?x1xf32>
+  %first = arith.constant true
+  // expected-error @below {{'rshard.attend' op heads of 2048 elements need tiles of 1443800 bytes vs at most 983040 on the stack of a step}}
+  rshard.attend %rows[%index] at %index, %rows, %rows at %index sees [%index, %index] into %rows, %lse first %first heads 1 mask <causal> scale 0.25
+    : memref<?x2048xf32>, memref<?xi32>, memref<?xi32>, memref<?x2048xf32>, memref<?x2048xf32>, memref<?xi32>, memref<?xi32>, memref<?xi32>, memref<?x2048xf32>, memref<?x1xf32>
+  return
+}

@@ -48,6 +48,10 @@ typedef struct rshard_frame {
 typedef void (*rshard_step_fn)(rshard_frame *frame);
 #define RSHARD_STEP_SYMBOL "rshard_step"
 
+/* What a step finds on its stack at least, in bytes; so does a call of
+ * rshard_parallel_for's function. */
+#define RSHARD_STACK_BYTES (1 << 20)
+
 /* Said before the group of an exchange: for routes, logs and messages.
  * `exchange` indexes the manifest's exchanges, `layer` counts the model's
  * layers. */
