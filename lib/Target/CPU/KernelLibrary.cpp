@@ -53,20 +53,8 @@ StringRef nameOf(ElementKind kind) {
   return kind == ElementKind::BF16 ? "bf16" : "f32";
 }
 
-StringRef nameOf(Activation activation) {
-  switch (activation) {
-  case Activation::None:
-    return "none";
-  case Activation::Silu:
-    return "silu";
-  case Activation::Gelu:
-    return "gelu";
-  case Activation::GeluTanh:
-    return "gelutanh";
-  case Activation::Relu:
-    return "relu";
-  }
-  llvm_unreachable("all activations are named");
+StringRef nameOf(std::optional<Activation> activation) {
+  return activation ? stringifyActivation(*activation) : "none";
 }
 
 std::string nameOf(double value) {
@@ -75,20 +63,20 @@ std::string nameOf(double value) {
                          /*LowerCase=*/true);
 }
 
-Float activate(Activation activation, Float x) {
-  KernelBuilder &k = x.builder();
-  switch (activation) {
-  case Activation::None:
+Float activate(std::optional<Activation> activation, Float x) {
+  if (!activation)
     return x;
-  case Activation::Silu:
+  KernelBuilder &k = x.builder();
+  switch (*activation) {
+  case Activation::SiLU:
     return x / (k.exp(-x) + 1.0);
-  case Activation::Gelu:
+  case Activation::GELU:
     return x * 0.5 * (k.erf(x * std::sqrt(0.5)) + 1.0);
-  case Activation::GeluTanh: {
+  case Activation::GELUTanh: {
     Float cubic = k.fma(x * x * x, k.constantLike(0.044715, x), x);
     return x * 0.5 * (k.tanh(cubic * std::sqrt(2.0 / M_PI)) + 1.0);
   }
-  case Activation::Relu:
+  case Activation::ReLU:
     return k.max(x, k.constantLike(0.0, x));
   }
   llvm_unreachable("all activations are generated");

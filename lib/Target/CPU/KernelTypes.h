@@ -29,12 +29,12 @@ private:
 
 /// Parts of names: a function's name tells its parameters apart.
 llvm::StringRef nameOf(ElementKind kind);
-llvm::StringRef nameOf(Activation activation);
+llvm::StringRef nameOf(std::optional<Activation> activation);
 /// The exact value, as the hexadecimal digits of its f32 pattern.
 std::string nameOf(double value);
 
-/// Applies `activation` to a scalar or vector.
-Float activate(Activation activation, Float x);
+/// Applies `activation`, if there is one, to a scalar or vector.
+Float activate(std::optional<Activation> activation, Float x);
 
 } // namespace rshard::cpu
 

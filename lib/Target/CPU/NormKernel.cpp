@@ -77,7 +77,7 @@ struct NormKernel {
 
 func::FuncOp KernelLibrary::norm(const NormParams &params) {
   KernelTypes types(module.getContext());
-  StringRef kind = params.kind == NormKind::Layer ? "layer" : "rms";
+  StringRef kind = stringifyNormKind(params.kind);
   std::string name = (Twine("norm_") + kind + "_" + Twine(params.heads) + "x" +
                       Twine(params.width) + "_" + nameOf(params.epsilon) +
                       (params.bias ? "_bias" : ""))

@@ -18,13 +18,12 @@ eachElement(KernelBuilder &k, Memory y, int64_t width, int64_t lanes,
   });
 }
 
-func::FuncOp KernelLibrary::activation(int64_t width, Activation activation) {
+func::FuncOp KernelLibrary::activation(int64_t width,
+                                       std::optional<Activation> activation) {
   KernelTypes types(module.getContext());
   Type matrix = types.matrix(width);
   std::string name =
-      activation == Activation::None
-          ? (Twine("copy_") + Twine(width)).str()
-          : (Twine(nameOf(activation)) + "_" + Twine(width)).str();
+      ((activation ? nameOf(activation) : "copy") + "_" + Twine(width)).str();
   return define(name, {matrix, matrix}, [&](KernelBuilder &k, ValueRange args) {
     eachElement(k, args[1], width, rowLanes(),
                 [&](Index row, Index column, Lanes lanes) {

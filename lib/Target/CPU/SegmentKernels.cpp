@@ -12,22 +12,6 @@ using namespace mlir;
 using namespace rshard;
 using cpu::SegmentKernels;
 
-static cpu::Activation kernelOf(std::optional<rshard::Activation> activation) {
-  if (!activation)
-    return cpu::Activation::None;
-  switch (*activation) {
-  case rshard::Activation::SiLU:
-    return cpu::Activation::Silu;
-  case rshard::Activation::GELU:
-    return cpu::Activation::Gelu;
-  case rshard::Activation::GELUTanh:
-    return cpu::Activation::GeluTanh;
-  case rshard::Activation::ReLU:
-    return cpu::Activation::Relu;
-  }
-  llvm_unreachable("all activations have kernels");
-}
-
 LogicalResult SegmentKernels::call(Location loc, func::FuncOp kernel,
                                    ValueRange arguments) {
   func::CallOp::create(ops, loc, kernel, arguments);
@@ -35,7 +19,7 @@ LogicalResult SegmentKernels::call(Location loc, func::FuncOp kernel,
 }
 
 void SegmentKernels::emitCopy(Location loc, Value x, Value y) {
-  (void)call(loc, kernels.activation(widthOf(y), Activation::None), {x, y});
+  (void)call(loc, kernels.activation(widthOf(y), std::nullopt), {x, y});
 }
 
 /// The element type in memory: f16 is widened.
@@ -90,11 +74,11 @@ LogicalResult SegmentKernels::emit(const Step &step, Value y) {
       .Case([&](NormOp op) { return emitNorm(op, y); })
       .Case([&](RopeOp op) { return emitRope(op, y); })
       .Case([&](ActivationOp op) {
-        return call(loc, kernels.activation(width, kernelOf(op.getKind())),
+        return call(loc, kernels.activation(width, op.getKind()),
                     {at(op.getInput()), y});
       })
       .Case([&](GatedOp op) {
-        return call(loc, kernels.gated({width, kernelOf(op.getKind())}),
+        return call(loc, kernels.gated({width, op.getKind()}),
                     {at(op.getGate()), at(op.getUp()), y});
       })
       .Case([&](AddOp op) {
@@ -129,7 +113,7 @@ LogicalResult SegmentKernels::emitLinear(const Step &step, Value y) {
       cast<MemRefType>((*weight).getType()).getElementType().isBF16()
           ? cpu::ElementKind::BF16
           : cpu::ElementKind::F32;
-  params.activation = kernelOf(step.activation);
+  params.activation = step.activation;
   params.bias = !!op.getBias();
   params.residual = !!step.residual;
   SmallVector<Value> arguments{at(op.getInput()), *weight};
@@ -176,8 +160,7 @@ LogicalResult SegmentKernels::emitEmbedding(const Step &step, Value y) {
 LogicalResult SegmentKernels::emitNorm(NormOp op, Value y) {
   auto type = cast<ShapedType>(op.getInput().getType());
   cpu::NormParams params;
-  params.kind = op.getKind() == rshard::NormKind::RMS ? cpu::NormKind::Rms
-                                                      : cpu::NormKind::Layer;
+  params.kind = op.getKind();
   params.width = type.getShape().back();
   params.heads = getRowWidth(type) / params.width;
   params.epsilon = op.getEps().convertToDouble();

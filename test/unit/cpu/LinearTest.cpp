@@ -3,24 +3,25 @@
 #include "Kernels.h"
 #include <cmath>
 
+using namespace rshard;
 using namespace rshard::cpu;
 using namespace rshard::cpu::test;
 
 namespace {
 
-double activated(Activation activation, double x) {
-  switch (activation) {
-  case Activation::None:
+double activated(std::optional<Activation> activation, double x) {
+  if (!activation)
     return x;
-  case Activation::Silu:
+  switch (*activation) {
+  case Activation::SiLU:
     return x / (1.0 + std::exp(-x));
-  case Activation::Gelu:
+  case Activation::GELU:
     return 0.5 * x * (1.0 + std::erf(x / std::sqrt(2.0)));
-  case Activation::GeluTanh:
+  case Activation::GELUTanh:
     return 0.5 * x *
            (1.0 +
             std::tanh(std::sqrt(2.0 / M_PI) * (x + 0.044715 * x * x * x)));
-  case Activation::Relu:
+  case Activation::ReLU:
     return std::max(x, 0.0);
   }
   return NAN;
@@ -38,13 +39,13 @@ Matrix<T> packed(const Matrix<From> &weight, int64_t panel) {
 }
 
 const LinearParams tuples[] = {
-    {72, 24, ElementKind::F32, Activation::None, false, false},
-    {24, 72, ElementKind::BF16, Activation::Silu, true, false},
-    {64, 499, ElementKind::F32, Activation::Gelu, true, true},
-    {176, 64, ElementKind::BF16, Activation::None, false, true},
-    {576, 176, ElementKind::F32, Activation::GeluTanh, true, false},
-    {1100, 130, ElementKind::BF16, Activation::Relu, false, true},
-    {1, 1, ElementKind::F32, Activation::None, true, true},
+    {72, 24, ElementKind::F32, std::nullopt, false, false},
+    {24, 72, ElementKind::BF16, Activation::SiLU, true, false},
+    {64, 499, ElementKind::F32, Activation::GELU, true, true},
+    {176, 64, ElementKind::BF16, std::nullopt, false, true},
+    {576, 176, ElementKind::F32, Activation::GELUTanh, true, false},
+    {1100, 130, ElementKind::BF16, Activation::ReLU, false, true},
+    {1, 1, ElementKind::F32, std::nullopt, true, true},
 };
 
 class Linear : public testing::TestWithParam<const char *> {

@@ -5,6 +5,7 @@
 #include <functional>
 #include <limits>
 
+using namespace rshard;
 using namespace rshard::cpu;
 using namespace rshard::cpu::test;
 
@@ -53,10 +54,10 @@ Descriptor<int32_t, 1> part(Table &table, int64_t begin, int64_t count) {
 
 TEST_P(RowKernel, Norm) {
   const NormParams tuples[] = {
-      {NormKind::Rms, 1, 576, 1e-5, false},
-      {NormKind::Rms, 9, 64, 1e-6, false},
-      {NormKind::Rms, 3, 8, 1e-6, false},
-      {NormKind::Rms, 2, 80, 1e-6, true},
+      {NormKind::RMS, 1, 576, 1e-5, false},
+      {NormKind::RMS, 9, 64, 1e-6, false},
+      {NormKind::RMS, 3, 8, 1e-6, false},
+      {NormKind::RMS, 2, 80, 1e-6, true},
       {NormKind::Layer, 1, 499, 1e-12, true},
       {NormKind::Layer, 1, 72, 1e-5, true},
       {NormKind::Layer, 2, 24, 1e-5, false},
@@ -113,12 +114,12 @@ TEST_P(RowKernel, Norm) {
 TEST_P(RowKernel, GatedAndAdd) {
   Kernels kernels(GetParam());
   for (int64_t width : {72, 499, 1536}) {
-    kernels.add(kernels.library().gated({width, Activation::Silu}));
-    kernels.add(kernels.library().gated({width, Activation::GeluTanh}));
+    kernels.add(kernels.library().gated({width, Activation::SiLU}));
+    kernels.add(kernels.library().gated({width, Activation::GELUTanh}));
     kernels.add(kernels.library().add(width));
     kernels.add(kernels.library().addRow(width));
-    kernels.add(kernels.library().activation(width, Activation::None));
-    kernels.add(kernels.library().activation(width, Activation::Gelu));
+    kernels.add(kernels.library().activation(width, std::nullopt));
+    kernels.add(kernels.library().activation(width, Activation::GELU));
   }
   kernels.load();
   Random random(13);
@@ -140,7 +141,7 @@ TEST_P(RowKernel, GatedAndAdd) {
           },
           1e-6);
       check(
-          rows, width, with("gated_" + suffix + "_gelutanh"),
+          rows, width, with("gated_" + suffix + "_gelu_tanh"),
           [&](int64_t r, int64_t c) {
             double x = a(r, c);
             double t =
@@ -185,7 +186,7 @@ TEST_P(RowKernel, GatedAndAdd) {
 
 TEST_P(RowKernel, SiluOfExtremes) {
   Kernels kernels(GetParam());
-  kernels.add(kernels.library().gated({4, Activation::Silu}));
+  kernels.add(kernels.library().gated({4, Activation::SiLU}));
   kernels.load();
   Matrix<float> gate(1, 4), up(1, 4, 1.0f), y(1, 4);
   float values[] = {-1e4f, 1e4f, -89.0f, 0.0f};

@@ -26,10 +26,12 @@
 #ifndef RSHARD_TARGET_CPU_KERNELLIBRARY_H
 #define RSHARD_TARGET_CPU_KERNELLIBRARY_H
 
+#include "RShard/RShard.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/IR/BuiltinOps.h"
 #include "rshard/Target/CPU/TargetShape.h"
 #include <cstdint>
+#include <optional>
 #include <string>
 
 namespace rshard::cpu {
@@ -37,8 +39,6 @@ namespace rshard::cpu {
 class KernelBuilder;
 
 enum class ElementKind { F32, BF16 };
-enum class Activation { None, Silu, Gelu, GeluTanh, Relu };
-enum class NormKind { Rms, Layer };
 enum class Mask { Full, Causal, Window };
 
 /// y = activation(x w + bias) + residual.
@@ -46,7 +46,7 @@ struct LinearParams {
   int64_t inputs = 0;  ///< K
   int64_t outputs = 0; ///< N
   ElementKind weight = ElementKind::F32;
-  Activation activation = Activation::None;
+  std::optional<Activation> activation = std::nullopt;
   bool bias = false;
   bool residual = false;
 };
@@ -54,7 +54,7 @@ struct LinearParams {
 /// y = normalise(x) * weight (+ bias) over `heads` groups of `width` elements a
 /// row; all groups share weight and bias.
 struct NormParams {
-  NormKind kind = NormKind::Rms;
+  NormKind kind = NormKind::RMS;
   int64_t heads = 1;
   int64_t width = 0;
   double epsilon = 1e-5;
@@ -64,7 +64,7 @@ struct NormParams {
 /// y = activation(gate) * up.
 struct GatedParams {
   int64_t width = 0;
-  Activation activation = Activation::Silu;
+  Activation activation = Activation::SiLU;
 };
 
 /// Half-rotation RoPE over `heads` heads of `headWidth` elements.
@@ -107,8 +107,9 @@ public:
   /// be x.
   mlir::func::FuncOp norm(const NormParams &params);
 
-  /// (x[?,W], y[?,W]): y = activation(x), a copy if that is None; y may be x.
-  mlir::func::FuncOp activation(int64_t width, Activation activation);
+  /// (x[?,W], y[?,W]): y = activation(x), a copy without one; y may be x.
+  mlir::func::FuncOp activation(int64_t width,
+                                std::optional<Activation> activation);
 
   /// (gate[?,W], up[?,W], y[?,W]); y may be either input.
   mlir::func::FuncOp gated(const GatedParams &params);
