@@ -359,8 +359,8 @@ def RShard_AppendRowsOp : RShard_Op<"append_rows"> {
 def RShard_AttendOp : RShard_Op<"attend"> {
   let summary = "partial attention that continues a running result";
   let description = [{
-    Query row i is query[source[i]] at queryPositions[i]; keys are the cache rows, `keyPositions` their positions. The
-    mask and the positions come to one range of keys per query, [firstKeys[i], lastKeys[i]). With
+    Query row i is query[source[i]]. It sees exactly the cache rows [firstKeys[i], lastKeys[i]) of key and value: that is
+    what mask and positions come to, since cached rows ascend in position (C2, C4); both lists ascend. With
     `first` set the result starts empty (output 0, lse -inf), else it continues the (output, lse) that the buffers
     hold: a rank merges its own partials of a row here, in the order of its cells (C3).
 
@@ -368,22 +368,20 @@ def RShard_AttendOp : RShard_Op<"attend"> {
     type; `scale` is positive.
 
     ```mlir
-    rshard.attend %q[%source] at %qp, %k, %v at %kp sees[%from, %to] into %o, %lse first %first heads 4 mask <causal> scale 0.25
-      : memref<?x64xf32>, memref<?xi32>, memref<?xi32>, memref<?x32xf32>, memref<?x32xf32>, memref<?xi32>, memref<?xi32>,
-        memref<?xi32>, memref<?x64xf32>, memref<?x4xf32>
+    rshard.attend %q[%source], %k, %v sees[%from, %to] into %o, %lse first %first heads 4 scale 0.25
+      : memref<?x64xf32>, memref<?xi32>, memref<?x32xf32>, memref<?x32xf32>, memref<?xi32>, memref<?xi32>,
+        memref<?x64xf32>, memref<?x4xf32>
     ```
   }];
   let arguments = (ins Arg<RShard_FloatRows, "", [MemRead]>:$query, Arg<RShard_Indices, "", [MemRead]>:$source,
-                       Arg<RShard_Indices, "", [MemRead]>:$queryPositions, Arg<RShard_FloatRows, "", [MemRead]>:$key,
-                       Arg<RShard_FloatRows, "", [MemRead]>:$value, Arg<RShard_Indices, "", [MemRead]>:$keyPositions,
+                       Arg<RShard_FloatRows, "", [MemRead]>:$key, Arg<RShard_FloatRows, "", [MemRead]>:$value,
                        Arg<RShard_Indices, "", [MemRead]>:$firstKeys, Arg<RShard_Indices, "", [MemRead]>:$lastKeys,
                        Arg<RShard_FloatRows, "", [MemRead, MemWrite]>:$output, Arg<RShard_LseRows, "", [MemRead, MemWrite]>:$lse,
-                       I1:$first, I64Attr:$heads, RShard_MaskAttr:$mask, F64Attr:$scale);
+                       I1:$first, I64Attr:$heads, F64Attr:$scale);
   let assemblyFormat = [{
-    $query `[` $source `]` `at` $queryPositions `,` $key `,` $value `at` $keyPositions `sees` `[` $firstKeys `,` $lastKeys `]`
-    `into` $output `,` $lse `first` $first `heads` $heads `mask` $mask `scale` $scale attr-dict `:` type($query) `,` type($source) `,` type($queryPositions)
-    `,` type($key) `,` type($value) `,` type($keyPositions) `,` type($firstKeys) `,` type($lastKeys) `,` type($output)
-    `,` type($lse)
+    $query `[` $source `]` `,` $key `,` $value `sees` `[` $firstKeys `,` $lastKeys `]` `into` $output `,` $lse
+    `first` $first `heads` $heads `scale` $scale attr-dict `:` type($query) `,` type($source) `,` type($key) `,` type($value)
+    `,` type($firstKeys) `,` type($lastKeys) `,` type($output) `,` type($lse)
   }];
   let hasVerifier = 1;
 }

@@ -442,21 +442,17 @@ LogicalResult Scheduler::emitCells(int64_t number, Value layer, OpBuilder &b) {
             auto [begin, count] = slice(inner, table("query", "begin"), row);
             Value length = load(inner, table("cache", "length"), column);
             Value keys = cacheBegin(inner, column);
-            Value positions =
-                arith::MulIOp::create(inner, loc, column, cacheRows);
             Value reach = load(inner, table("reach", "begin"), cell);
             AttendOp::create(
                 inner, loc, poolOf("query", query),
                 rowsOf(inner, table("query", "source"), begin, count),
-                rowsOf(inner, table("query", "position"), begin, count),
                 rowsOf(inner, keyCache, keys, length),
                 rowsOf(inner, valueCache, keys, length),
-                rowsOf(inner, table("cache", "position"), positions, length),
                 rowsOf(inner, table("reach", "first"), reach, count),
                 rowsOf(inner, table("reach", "last"), reach, count),
                 rowsOf(inner, poolOf("partial.o", output), begin, count),
                 rowsOf(inner, poolOf("partial.lse", lse), begin, count), first,
-                query.getDimSize(1), partial.getMask(), partial.getScale());
+                query.getDimSize(1), partial.getScale());
           });
 
   std::string name = ("down" + Twine(number)).str();
@@ -494,8 +490,6 @@ void Scheduler::emitClientAppend(AppendOp append, OpBuilder &b) {
         rowsOf(b, cache, begin, capacity), frame->table("client.position"));
     places[into] = {Place::Whole, rowsOf(b, cache, begin, length), {}};
   }
-  places[append.getKeyPositions()] = {
-      Place::Whole, frame->table("client.cached"), {}};
 }
 
 /// The first class of routes whose attention has this mask.
@@ -528,11 +522,10 @@ void Scheduler::emitClientAttention(PartialAttentionOp partial, OpBuilder &b) {
       "client.reach" + std::to_string(classOf(partial.getMask()));
   AttendOp::create(
       b, loc, places[partial.getQuery()].storage,
-      frame->table("client.identity"), frame->table("client.position"),
-      places[partial.getKey()].storage, places[partial.getValue()].storage,
-      places[partial.getKeyPositions()].storage, frame->table(reach + ".first"),
+      frame->table("client.identity"), places[partial.getKey()].storage,
+      places[partial.getValue()].storage, frame->table(reach + ".first"),
       frame->table(reach + ".last"), view(b, output), view(b, lse), yes, heads,
-      partial.getMask(), partial.getScale());
+      partial.getScale());
 }
 
 LogicalResult Scheduler::checkYields(Operation *yield, ValueRange carried) {

@@ -23,10 +23,12 @@
 // CHECK: rshard.layer_kind %{{.*}} of [0, 1, 0, 1]
 
 // SCHEDULE-LABEL: func.func @step(
+// SCHEDULE: %[[REACH:.*]] = rshard.get_table %{{.*}}[@reach1.last]
 // SCHEDULE: scf.index_switch
 // SCHEDULE: rshard.launch @full.local
 // SCHEDULE: rshard.exchange %{{.*}}, 3
-// SCHEDULE: mask <window 8>
+// SCHEDULE: %[[LAST:.*]] = memref.subview %[[REACH]]
+// SCHEDULE: rshard.attend {{.*}} sees[%{{.*}}, %[[LAST]]]
 // SCHEDULE: rshard.exchange %{{.*}}, 4
 
 func.func private @full(%layer: index, %x: tensor<?x8xf32>, %positions: tensor<?xi32>) -> tensor<?x8xf32> {

@@ -38,7 +38,7 @@
 // CHECK:   rshard.append_rows
 // CHECK:   rshard.append_rows
 // CHECK: scf.for
-// CHECK:   rshard.attend {{.*}} heads 2 mask <causal> scale 5.000000e-01
+// CHECK:   rshard.attend {{.*}} heads 2 scale 5.000000e-01
 // CHECK: rshard.exchange %[[FRAME]], 2 layer
 // CHECK: nccl.group
 

@@ -6,13 +6,13 @@
 // score, the sum of exponentials (0 until a key is seen) and the unnormalised
 // output. An earlier partial (o, lse) is continued as the state (lse, 1, o).
 //
-// Positions ascend (C4), so the first and last position of a tile tell whether
-// any line sees any of its keys (else it is skipped) and whether all see all.
-// Else a line sees a range of it: registers of keys outside of that of its
-// block of lines are left out, the others are masked. Shards are short, so that
-// most of their tiles are at the end of the cache or on the diagonal. The top
-// of a line that has seen nothing is a large negative number rather than -inf,
-// so that no difference is ever NaN.
+// A query sees one range of keys, and the ranges of later queries begin and end
+// no earlier. So those of the first and last line of a block tell which tiles
+// it passes, and whether all of its lines see all of a tile. Else registers of
+// keys outside of the block's range are left out, and the others are masked.
+// Shards are short, so that most of their tiles are at the end of the cache or
+// on the diagonal. The top of a line that has seen nothing is a large negative
+// number rather than -inf, so that no difference is ever NaN.
 //
 // With many lines a tile of keys is transposed once and scores come from the
 // same register kernel as linear layers. With few lines that would cost more
@@ -33,16 +33,14 @@ namespace rshard::cpu {
 namespace {
 
 constexpr double unseen = -1e30;
-constexpr int64_t noPosition = std::numeric_limits<int32_t>::max();
 
 struct AttentionKernel {
   KernelBuilder &k;
   const AttentionParams &params;
   const TargetShape &shape;
-  Memory q, source, queryPosition, keyCache, valueCache, keyPosition;
+  Memory q, source, keyCache, valueCache, firstKeys, lastKeys;
   Memory o, lse;
   Bool first;
-  Index keyCount = k.rows(keyPosition);
 
   int64_t d = params.headWidth;
   int64_t group = params.queryHeads / params.keyHeads;
@@ -51,23 +49,22 @@ struct AttentionKernel {
   int64_t blockRows =
       std::max<int64_t>(1, std::clamp<int64_t>(6144 / d, 24, 96) / group);
 
+  /// Keys [begin, end), or columns of a tile.
+  struct Range {
+    Index begin, end;
+  };
   /// The state of one task.
   struct Task {
     Index keyHead, begin, rows, lines;
     Memory queries, sums, tops, totals; ///< one row or element per line
     Memory scores, factors;             ///< of up to shape.rows lines
-    Memory positions;                   ///< of the current keys
+    Range keys;                         ///< that some line sees
   };
-  /// The keys [from, from + count) and where their values are.
+  /// A tile: the keys [from, from + count) and where their values are.
   struct Keys {
     Index from, count;
-    Int low, high; ///< first and last position
     Memory values;
     Index valueRow, valueColumn;
-  };
-  /// Columns [begin, end) of the scores of a block of lines.
-  struct Columns {
-    Index begin, end;
   };
   /// Keys that are left out together: two registers, enough chains of
   /// multiply-adds to keep the units busy.
@@ -78,22 +75,22 @@ struct AttentionKernel {
   void manyLines(Index keyHead, Index begin, Index rows);
   void fewLines(Index keyHead, Index rows);
   void transposeKeys(const Task &task, const Keys &keys, Memory columns);
-  void scoreTile(const Task &task, const Columns &columns, Index line,
+  void scoreTile(const Task &task, const Range &columns, Index line,
                  int64_t height, Memory transposed);
   void scoreDots(const Task &task, const Keys &keys, int64_t height);
-  void softmax(const Task &task, const Keys &keys, const Columns &columns,
+  void softmax(const Task &task, const Keys &keys, const Range &columns,
                Index line, Index height);
-  void softmaxLine(const Task &task, const Columns &columns, Index line,
-                   Index slot, bool masked);
-  void accumulate(const Task &task, const Keys &keys, const Columns &columns,
+  void softmaxLine(const Task &task, const Keys &keys, const Range &columns,
+                   Index line, Index slot, bool masked);
+  void accumulate(const Task &task, const Keys &keys, const Range &columns,
                   Index line, int64_t height);
   void finish(const Task &task);
-  Bool anyVisible(const Keys &keys, Int lowQuery, Int highQuery);
-  Bool allVisible(const Keys &keys, Int lowQuery, Int highQuery);
-  Columns visibleColumns(const Task &task, const Keys &keys, Int lowQuery,
-                         Int highQuery);
-  Bool isVisible(const Task &task, Index column, int64_t width, Int query);
-  Keys keysAt(const Task &task, Index from);
+  Range seenBy(Index row, Index lastRow);
+  Bool allVisible(const Task &task, const Keys &keys, Index line, Index height);
+  Range visibleColumns(const Keys &keys, const Range &seen);
+  Bool isVisible(const Keys &keys, Index column, int64_t width, Int begin,
+                 Int end);
+  void eachTile(const Task &task, function_ref<void(Keys)> body);
 
   Index rowOf(const Task &task, Index line) {
     return task.begin + line / group;
@@ -140,7 +137,7 @@ AttentionKernel::Task AttentionKernel::start(Index keyHead, Index begin,
             k.tile({maxLines}),
             k.tile({shape.rows, shape.keys}),
             k.tile({shape.rows}),
-            k.tile({shape.keys}, /*integers=*/true)};
+            seenBy(begin, begin + rows - 1)};
   k.forEach(k.index(0), task.lines, 1, [&](Index line) {
     Index row = rowOf(task, line), head = headOf(task, line);
     Index pool = k.loadIndex(source, {row});
@@ -177,70 +174,42 @@ AttentionKernel::Task AttentionKernel::start(Index keyHead, Index begin,
   return task;
 }
 
-AttentionKernel::Keys AttentionKernel::keysAt(const Task &task, Index from) {
-  Index count = k.min(keyCount - from, k.index(shape.keys));
-  return {from,
-          count,
-          k.loadInt(keyPosition, {from}),
-          k.loadInt(keyPosition, {from + count - 1}),
-          valueCache,
-          from,
-          task.keyHead * d};
+/// The tiles that hold a key which some line sees; they begin at multiples of
+/// their size.
+void AttentionKernel::eachTile(const Task &task,
+                               function_ref<void(Keys)> body) {
+  Index size = k.index(shape.keys);
+  k.forEach(task.keys.begin / size * size, task.keys.end, shape.keys,
+            [&](Index from) {
+              body({from, k.min(task.keys.end - from, size), valueCache, from,
+                    task.keyHead * d});
+            });
 }
 
 //===----------------------------------------------------------------------===//
 // Visibility
 //===----------------------------------------------------------------------===//
 
-Bool AttentionKernel::anyVisible(const Keys &keys, Int lowQuery,
-                                 Int highQuery) {
-  switch (params.mask) {
-  case Mask::Full:
-    return k.boolean(true);
-  case Mask::Causal:
-    return keys.low <= highQuery;
-  case Mask::Window:
-    return (keys.low <= highQuery) &
-           (lowQuery - keys.high < k.integer(params.window));
-  }
-  llvm_unreachable("all masks are generated");
+/// The keys that some query of the rows [row, lastRow] sees.
+AttentionKernel::Range AttentionKernel::seenBy(Index row, Index lastRow) {
+  return {k.loadIndex(firstKeys, {row}), k.loadIndex(lastKeys, {lastRow})};
 }
 
-Bool AttentionKernel::allVisible(const Keys &keys, Int lowQuery,
-                                 Int highQuery) {
-  Bool whole = keys.count == k.index(shape.keys);
-  switch (params.mask) {
-  case Mask::Full:
-    return whole;
-  case Mask::Causal:
-    return whole & (keys.high <= lowQuery);
-  case Mask::Window:
-    return whole & (keys.high <= lowQuery) &
-           (highQuery - keys.low < k.integer(params.window));
-  }
-  llvm_unreachable("all masks are generated");
+/// Whether each of `height` lines sees all keys of a whole tile.
+Bool AttentionKernel::allVisible(const Task &task, const Keys &keys, Index line,
+                                 Index height) {
+  Index begin = k.loadIndex(firstKeys, {rowOf(task, line + height - 1)});
+  Index end = k.loadIndex(lastKeys, {rowOf(task, line)});
+  return (begin <= keys.from) & (keys.from + shape.keys <= end);
 }
 
-/// The whole pieces of a tile outside of which no query of a block sees a key.
-AttentionKernel::Columns AttentionKernel::visibleColumns(const Task &task,
-                                                         const Keys &keys,
-                                                         Int lowQuery,
-                                                         Int highQuery) {
-  Columns columns{k.index(0), k.index(0)};
-  Index piece = k.index(pieceColumns), none = k.index(0);
-  for (int64_t at = 0; at < shape.keys; at += pieceColumns) {
-    Bool starts = k.index(at) < keys.count;
-    if (params.mask != Mask::Full)
-      starts = k.loadInt(task.positions, {k.index(at)}) <= highQuery;
-    columns.end = columns.end + k.select(starts, piece, none);
-    if (params.mask == Mask::Window) {
-      Index last = k.min(k.index(at + pieceColumns), keys.count) - 1;
-      Bool passed = k.integer(params.window - 1) <
-                    lowQuery - k.loadInt(task.positions, {last});
-      columns.begin = columns.begin + k.select(passed, piece, none);
-    }
-  }
-  return columns;
+/// The whole pieces of a tile outside of which no key is in `seen`.
+AttentionKernel::Range AttentionKernel::visibleColumns(const Keys &keys,
+                                                       const Range &seen) {
+  Index piece = k.index(pieceColumns);
+  Index begin = k.max(seen.begin, keys.from) - keys.from;
+  Index end = k.min(k.max(seen.end, keys.from) - keys.from, keys.count);
+  return {begin / piece * piece, k.ceilDiv(end, pieceColumns) * pieceColumns};
 }
 
 //===----------------------------------------------------------------------===//
@@ -252,13 +221,13 @@ AttentionKernel::Columns AttentionKernel::visibleColumns(const Task &task,
 void AttentionKernel::transposeKeys(const Task &task, const Keys &keys,
                                     Memory columns) {
   int64_t size = std::min<int64_t>(shape.lanes, d & -d);
-  Index last = keyCount - 1, none = k.index(0);
+  Index last = keys.count - 1, none = k.index(0);
   k.forEach(none, keys.count, size, [&](Index key) {
     k.forEach(none, k.index(d), size, [&](Index at) {
       SmallVector<Float> block;
       for (int64_t r = 0; r < size; ++r)
         block.push_back(k.load(
-            keyCache, {k.min(keys.from + key + r, last), task.keyHead * d + at},
+            keyCache, {keys.from + k.min(key + r, last), task.keyHead * d + at},
             size));
       block = k.transpose(block);
       for (int64_t r = 0; r < size; ++r)
@@ -267,7 +236,7 @@ void AttentionKernel::transposeKeys(const Task &task, const Keys &keys,
   });
 }
 
-void AttentionKernel::scoreTile(const Task &task, const Columns &columns,
+void AttentionKernel::scoreTile(const Task &task, const Range &columns,
                                 Index line, int64_t height, Memory transposed) {
   SmallVector<Index> slots;
   for (int64_t r = 0; r < height; ++r)
@@ -313,53 +282,48 @@ void AttentionKernel::scoreDots(const Task &task, const Keys &keys,
 //===----------------------------------------------------------------------===//
 
 void AttentionKernel::softmax(const Task &task, const Keys &keys,
-                              const Columns &columns, Index line,
-                              Index height) {
-  Int low = k.loadInt(queryPosition, {rowOf(task, line)});
-  Int high = k.loadInt(queryPosition, {rowOf(task, line + height - 1)});
+                              const Range &columns, Index line, Index height) {
   auto lines = [&](bool masked) {
     k.forEach(k.index(0), height, 1, [&](Index slot) {
-      softmaxLine(task, columns, line + slot, slot, masked);
+      softmaxLine(task, keys, columns, line + slot, slot, masked);
     });
   };
   k.when(
-      allVisible(keys, low, high), [&] { lines(false); }, [&] { lines(true); });
+      allVisible(task, keys, line, height), [&] { lines(false); },
+      [&] { lines(true); });
 }
 
-/// Which of the keys [column, column + width) of the tile `query` sees.
-Bool AttentionKernel::isVisible(const Task &task, Index column, int64_t width,
-                                Int query) {
-  Int positions = k.loadInts(task.positions, {column}, width);
-  query = k.broadcast(query, width);
-  switch (params.mask) {
-  case Mask::Full:
-    return positions < k.integer(noPosition, width);
-  case Mask::Causal:
-    return positions <= query;
-  case Mask::Window:
-    return (positions <= query) &
-           (query - positions < k.integer(params.window, width));
-  }
-  llvm_unreachable("all masks are generated");
+/// Which of `width` keys from `column` of the tile on are in [begin, end).
+Bool AttentionKernel::isVisible(const Keys &keys, Index column, int64_t width,
+                                Int begin, Int end) {
+  Int numbers = k.consecutive(keys.from + column, width);
+  return (k.broadcast(begin, width) <= numbers) &
+         (numbers < k.broadcast(end, width));
 }
 
 /// Turns the scores of one line into exponentials under its new top and leaves
 /// in `factors` what its earlier sums must be multiplied by.
-void AttentionKernel::softmaxLine(const Task &task, const Columns &columns,
-                                  Index line, Index slot, bool masked) {
+void AttentionKernel::softmaxLine(const Task &task, const Keys &keys,
+                                  const Range &columns, Index line, Index slot,
+                                  bool masked) {
   // A tile that is seen as a whole stays in registers.
   int64_t width = masked ? pieceColumns : shape.keys;
   Index begin = masked ? columns.begin : k.index(0);
   Index end = masked ? columns.end : k.index(shape.keys);
   Float unseenWide = k.constant(unseen, width);
-  Int query;
-  if (masked)
-    query = k.loadInt(queryPosition, {rowOf(task, line)});
+  Int seenBegin, seenEnd;
+  if (masked) {
+    seenBegin = k.loadInt(firstKeys, {rowOf(task, line)});
+    seenEnd = k.loadInt(lastKeys, {rowOf(task, line)});
+  }
+  auto visible = [&](Index column) {
+    return isVisible(keys, column, width, seenBegin, seenEnd);
+  };
   auto scoresAt = [&](Index column) {
     Float scores = k.load(task.scores, {slot, column}, width);
     if (!masked)
       return scores;
-    return k.select(isVisible(task, column, width, query), scores, unseenWide);
+    return k.select(visible(column), scores, unseenWide);
   };
   Float tops = k.fold(begin, end, width, {unseenWide},
                       [&](Index column, KernelBuilder::Carried &top) {
@@ -367,16 +331,16 @@ void AttentionKernel::softmaxLine(const Task &task, const Columns &columns,
                       })[0];
   Float before = k.load(task.tops, {line});
   Float top = k.max(before, k.maximum(tops));
-  Float sums = k.fold(
-      begin, end, width, {k.constant(0.0, width)},
-      [&](Index column, KernelBuilder::Carried &sum) {
-        Float exponentials = k.exp(scoresAt(column) - k.broadcast(top, width));
-        if (masked)
-          exponentials =
-              k.keep(exponentials, isVisible(task, column, width, query));
-        k.store(exponentials, task.scores, {slot, column}, width);
-        sum[0] = sum[0] + exponentials;
-      })[0];
+  Float sums =
+      k.fold(begin, end, width, {k.constant(0.0, width)},
+             [&](Index column, KernelBuilder::Carried &sum) {
+               Float exponentials =
+                   k.exp(scoresAt(column) - k.broadcast(top, width));
+               if (masked)
+                 exponentials = k.keep(exponentials, visible(column));
+               k.store(exponentials, task.scores, {slot, column}, width);
+               sum[0] = sum[0] + exponentials;
+             })[0];
   Float factor = k.exp(before - top);
   Float total = k.fma(k.load(task.totals, {line}), factor, k.sum(sums));
   k.store(top, task.tops, {line});
@@ -386,7 +350,7 @@ void AttentionKernel::softmaxLine(const Task &task, const Columns &columns,
 
 /// sums = sums * factor + exponentials * values
 void AttentionKernel::accumulate(const Task &task, const Keys &keys,
-                                 const Columns &columns, Index line,
+                                 const Range &columns, Index line,
                                  int64_t height) {
   for (auto [at, piece] : KernelBuilder::cover(d, shape.panel)) {
     Lanes lanes = piece;
@@ -437,54 +401,34 @@ void AttentionKernel::finish(const Task &task) {
 // Tasks
 //===----------------------------------------------------------------------===//
 
-/// Copies the positions of `keys`, and a position that no mask shows after the
-/// last.
-static void copyPositions(KernelBuilder &k, Memory from, Index begin,
-                          Index count, int64_t size, Memory to) {
-  k.forEach(k.index(0), count, 1, [&](Index key) {
-    k.store(k.loadInt(from, {begin + key}), to, {key});
-  });
-  k.forEach(count, k.index(size), 1,
-            [&](Index key) { k.store(k.integer(noPosition), to, {key}); });
-}
-
 void AttentionKernel::manyLines(Index keyHead, Index begin, Index rows) {
   Index none = k.index(0);
   Task task = start(keyHead, begin, rows, blockRows);
   Memory columns = k.tile({d, shape.keys});
   Memory values = k.tile({shape.keys, d});
-  Int low = k.loadInt(queryPosition, {begin});
-  Int high = k.loadInt(queryPosition, {begin + rows - 1});
-  k.forEach(none, keyCount, shape.keys, [&](Index from) {
-    Keys keys = keysAt(task, from);
-    k.when(anyVisible(keys, low, high), [&] {
-      copyPositions(k, keyPosition, from, keys.count, shape.keys,
-                    task.positions);
-      transposeKeys(task, keys, columns);
-      // Rows of the cache that are a multiple of 4 KB apart would fall into the
-      // same sets of the first-level cache: values are copied too.
-      k.forEach(none, keys.count, 1, [&](Index key) {
-        k.chunks(d, 4 * shape.lanes, [&](Index at, Lanes lanes) {
-          k.store(k.load(valueCache, {from + key, keyHead * d + at}, lanes),
-                  values, {key, at}, lanes);
-        });
+  eachTile(task, [&](Keys keys) {
+    transposeKeys(task, keys, columns);
+    // Rows of the cache that are a multiple of 4 KB apart would fall into the
+    // same sets of the first-level cache: values are copied too.
+    k.forEach(none, keys.count, 1, [&](Index key) {
+      k.chunks(d, 4 * shape.lanes, [&](Index at, Lanes lanes) {
+        k.store(k.load(valueCache, {keys.from + key, keyHead * d + at}, lanes),
+                values, {key, at}, lanes);
       });
-      keys.values = values;
-      keys.valueRow = keys.valueColumn = none;
-      k.forEach(none, task.lines, shape.rows, [&](Index line) {
-        Index height = k.min(task.lines - line, k.index(shape.rows));
-        Int lowLine = k.loadInt(queryPosition, {rowOf(task, line)});
-        Int highLine =
-            k.loadInt(queryPosition, {rowOf(task, line + height - 1)});
-        Columns seen = visibleColumns(task, keys, lowLine, highLine);
-        k.when(seen.begin < seen.end, [&] {
-          k.forCount(height, shape.rows, [&](int64_t count) {
-            scoreTile(task, seen, line, count, columns);
-          });
-          softmax(task, keys, seen, line, height);
-          k.forCount(height, shape.rows, [&](int64_t count) {
-            accumulate(task, keys, seen, line, count);
-          });
+    });
+    keys.values = values;
+    keys.valueRow = keys.valueColumn = none;
+    k.forEach(none, task.lines, shape.rows, [&](Index line) {
+      Index height = k.min(task.lines - line, k.index(shape.rows));
+      Range seen = visibleColumns(
+          keys, seenBy(rowOf(task, line), rowOf(task, line + height - 1)));
+      k.when(seen.begin < seen.end, [&] {
+        k.forCount(height, shape.rows, [&](int64_t count) {
+          scoreTile(task, seen, line, count, columns);
+        });
+        softmax(task, keys, seen, line, height);
+        k.forCount(height, shape.rows, [&](int64_t count) {
+          accumulate(task, keys, seen, line, count);
         });
       });
     });
@@ -496,26 +440,19 @@ void AttentionKernel::fewLines(Index keyHead, Index rows) {
   Index none = k.index(0);
   int64_t maxRows = std::max<int64_t>(1, shape.rows / group);
   Task task = start(keyHead, none, rows, maxRows);
-  Int low = k.loadInt(queryPosition, {none});
-  Int high = k.loadInt(queryPosition, {rows - 1});
-  k.forEach(none, keyCount, shape.keys, [&](Index from) {
-    Keys keys = keysAt(task, from);
-    k.when(anyVisible(keys, low, high), [&] {
-      copyPositions(k, keyPosition, from, keys.count, shape.keys,
-                    task.positions);
-      Columns seen = visibleColumns(task, keys, low, high);
-      // Only multiples of the group occur.
-      for (bool dots : {true, false}) {
-        if (!dots)
-          softmax(task, keys, seen, none, task.lines);
-        k.forCount(task.rows, maxRows, [&](int64_t count) {
-          if (dots)
-            scoreDots(task, keys, count * group);
-          else
-            accumulate(task, keys, seen, none, count * group);
-        });
-      }
-    });
+  eachTile(task, [&](Keys keys) {
+    Range seen = visibleColumns(keys, task.keys);
+    // Only multiples of the group occur.
+    for (bool dots : {true, false}) {
+      if (!dots)
+        softmax(task, keys, seen, none, task.lines);
+      k.forCount(task.rows, maxRows, [&](int64_t count) {
+        if (dots)
+          scoreDots(task, keys, count * group);
+        else
+          accumulate(task, keys, seen, none, count * group);
+      });
+    }
   });
   finish(task);
 }
@@ -526,18 +463,14 @@ func::FuncOp KernelLibrary::attention(const AttentionParams &params) {
   KernelTypes types(module.getContext());
   int64_t queryWidth = params.queryHeads * params.headWidth;
   int64_t keyWidth = params.keyHeads * params.headWidth;
-  std::string mask = params.mask == Mask::Full ? "full"
-                     : params.mask == Mask::Causal
-                         ? "causal"
-                         : "window" + std::to_string(params.window);
   std::string name = (Twine("attention_") + Twine(params.queryHeads) + "x" +
                       Twine(params.keyHeads) + "x" + Twine(params.headWidth) +
-                      "_" + mask + "_" + nameOf(params.scale))
+                      "_" + nameOf(params.scale))
                          .str();
   Type query = types.matrix(queryWidth), key = types.matrix(keyWidth);
   Type table = types.table();
   return define(name,
-                {query, table, table, key, key, table, query,
+                {query, table, key, key, table, table, query,
                  types.matrix(params.queryHeads), types.boolean()},
                 [&](KernelBuilder &k, ValueRange args) {
                   AttentionKernel{k,       params,  shape,   args[0],

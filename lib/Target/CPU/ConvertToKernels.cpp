@@ -69,7 +69,7 @@ LogicalResult ConvertToKernels::checkElements() {
 }
 
 /// The parameters of partial attention, whose heads are flattened in buffers.
-FailureOr<cpu::AttentionParams> attentionOf(AttendOp op) {
+cpu::AttentionParams attentionOf(AttendOp op) {
   auto width = [](Value memory) {
     return cast<MemRefType>(memory.getType()).getShape().back();
   };
@@ -78,20 +78,6 @@ FailureOr<cpu::AttentionParams> attentionOf(AttendOp op) {
   params.headWidth = width(op.getQuery()) / params.queryHeads;
   params.keyHeads = width(op.getKey()) / params.headWidth;
   params.scale = op.getScale().convertToDouble();
-  params.window = op.getMask().getWindow();
-  switch (op.getMask().getKind()) {
-  case rshard::MaskKind::Full:
-    params.mask = cpu::Mask::Full;
-    break;
-  case rshard::MaskKind::Causal:
-    params.mask = cpu::Mask::Causal;
-    break;
-  case rshard::MaskKind::Window:
-    params.mask = cpu::Mask::Window;
-    // Positions are i32: a larger window is no window.
-    params.window = std::min<int64_t>(params.window, INT32_MAX);
-    break;
-  }
   return params;
 }
 
@@ -145,16 +131,14 @@ LogicalResult ConvertToKernels::convertDriver(cpu::KernelLibrary &kernels) {
       func::CallOp::create(ops, loc, kernel, arguments);
     };
     if (auto attend = dyn_cast<AttendOp>(op)) {
-      auto params = attentionOf(attend);
-      if (failed(params))
-        return failure();
-      SmallVector<Value> arguments = views(
-          {attend.getQuery(), attend.getSource(), attend.getQueryPositions(),
-           attend.getKey(), attend.getValue(), attend.getKeyPositions(),
-           attend.getOutput(), attend.getLse()});
+      cpu::AttentionParams params = attentionOf(attend);
+      SmallVector<Value> arguments =
+          views({attend.getQuery(), attend.getSource(), attend.getKey(),
+                 attend.getValue(), attend.getFirstKeys(), attend.getLastKeys(),
+                 attend.getOutput(), attend.getLse()});
       arguments.push_back(attend.getFirst());
-      func::FuncOp kernel = kernels.attention(*params);
-      if (failed(checkStack(attend, kernel, *params)))
+      func::FuncOp kernel = kernels.attention(params);
+      if (failed(checkStack(attend, kernel, params)))
         return failure();
       callKernel(kernel, arguments);
     } else {

@@ -9,6 +9,7 @@
 #include "mlir/IR/TypeUtilities.h"
 #include "llvm/Support/MathExtras.h"
 #include <algorithm>
+#include <numeric>
 
 using namespace mlir;
 
@@ -39,14 +40,6 @@ Index KernelBuilder::index(int64_t value) {
   return {*this, constantOf(*this, ops.getIndexAttr(value), 0)};
 }
 
-Bool KernelBuilder::boolean(bool value) {
-  return {*this, constantOf(*this, ops.getBoolAttr(value), 0)};
-}
-
-Int KernelBuilder::integer(int64_t value, int64_t width) {
-  return {*this, constantOf(*this, ops.getI32IntegerAttr(value), width)};
-}
-
 Float KernelBuilder::constant(double value, int64_t width) {
   return {*this, constantOf(*this, ops.getF32FloatAttr(value), width)};
 }
@@ -67,6 +60,17 @@ Float KernelBuilder::broadcast(Float scalar, int64_t width) {
 
 Int KernelBuilder::broadcast(Int scalar, int64_t width) {
   return splat(*this, scalar, width);
+}
+
+Int KernelBuilder::consecutive(Index first, int64_t width) {
+  SmallVector<int32_t> steps(width);
+  std::iota(steps.begin(), steps.end(), 0);
+  auto type = VectorType::get({width}, ops.getI32Type());
+  Value from = arith::IndexCastOp::create(ops, loc, ops.getI32Type(), first);
+  Value lanes = arith::ConstantOp::create(
+      ops, loc, DenseElementsAttr::get(type, ArrayRef(steps)));
+  return {*this, arith::AddIOp::create(
+                     ops, loc, broadcast(Int(*this, from), width), lanes)};
 }
 
 //===----------------------------------------------------------------------===//
@@ -122,21 +126,12 @@ Int KernelBuilder::loadInt(Memory memory, At at) {
   return {*this, memref::LoadOp::create(ops, loc, memory, valuesOf(at))};
 }
 
-Int KernelBuilder::loadInts(Memory memory, At at, int64_t width) {
-  auto type = VectorType::get({width}, elementOf(memory));
-  return {*this, vector::LoadOp::create(ops, loc, type, memory, valuesOf(at))};
-}
-
 Index KernelBuilder::loadIndex(Memory memory, At at) {
   return {*this, arith::IndexCastOp::create(ops, loc, ops.getIndexType(),
                                             loadInt(memory, at))};
 }
 
 void KernelBuilder::store(Float value, Memory memory, At at) {
-  memref::StoreOp::create(ops, loc, value, memory, valuesOf(at));
-}
-
-void KernelBuilder::store(Int value, Memory memory, At at) {
   memref::StoreOp::create(ops, loc, value, memory, valuesOf(at));
 }
 
@@ -154,9 +149,8 @@ void KernelBuilder::prefetch(Memory memory, At at) {
                              /*isDataCache=*/true);
 }
 
-Memory KernelBuilder::tile(ArrayRef<int64_t> shape, bool integers) {
-  Type element = integers ? Type(ops.getI32Type()) : Type(ops.getF32Type());
-  auto type = MemRefType::get(shape, element);
+Memory KernelBuilder::tile(ArrayRef<int64_t> shape) {
+  auto type = MemRefType::get(shape, ops.getF32Type());
   return memref::AllocaOp::create(ops, loc, type, ops.getI64IntegerAttr(64));
 }
 
@@ -307,7 +301,6 @@ Bool operator==(Index a, Index b) {
   return compare(arith::CmpIPredicate::eq, a, b);
 }
 
-Int operator-(Int a, Int b) { return binary<arith::SubIOp>(a, b); }
 Bool operator<(Int a, Int b) {
   return compare(arith::CmpIPredicate::slt, a, b);
 }

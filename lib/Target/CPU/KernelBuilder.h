@@ -65,8 +65,6 @@ public:
 
   // Constants. A width of 0 means a scalar.
   Index index(int64_t value);
-  Bool boolean(bool value);
-  Int integer(int64_t value, int64_t width = 0);
   Float constant(double value, int64_t width = 0);
   /// A constant of the type of `like`.
   Float constantLike(double value, Float like);
@@ -76,20 +74,20 @@ public:
   Float load(Memory memory, At at);
   Float load(Memory memory, At at, Lanes lanes);
   Int loadInt(Memory memory, At at);
-  Int loadInts(Memory memory, At at, int64_t width);
   /// An i32 of a table, widened to an index.
   Index loadIndex(Memory memory, At at);
   void store(Float value, Memory memory, At at);
   void store(Float value, Memory memory, At at, Lanes lanes);
-  void store(Int value, Memory memory, At at);
   /// Asks for the cache line of an element that will be read soon.
   void prefetch(Memory memory, At at);
   /// Scratch of the current task, on its stack.
-  Memory tile(llvm::ArrayRef<int64_t> shape, bool integers = false);
+  Memory tile(llvm::ArrayRef<int64_t> shape);
 
   // Conversions.
   Float broadcast(Float scalar, int64_t width);
   Int broadcast(Int scalar, int64_t width);
+  /// first, first + 1, ... in i32.
+  Int consecutive(Index first, int64_t width);
 
   // Control.
   using Body = llvm::function_ref<void(Index)>;
@@ -156,7 +154,6 @@ Index operator%(Index a, int64_t b);
 Bool operator<(Index a, Index b);
 Bool operator<=(Index a, Index b);
 Bool operator==(Index a, Index b);
-Int operator-(Int a, Int b);
 Bool operator<(Int a, Int b);
 Bool operator<=(Int a, Int b);
 Float operator+(Float a, Float b);

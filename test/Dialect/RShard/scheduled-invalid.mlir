@@ -79,8 +79,8 @@ func.func @f(%x: memref<?x?xf32>, %i: memref<?xi32>) {
 
 func.func @f(%q: memref<?x64xf32>, %i: memref<?xi32>, %lse: memref<?x4xf32>, %first: i1) {
   // expected-error @below {{'rshard.attend' op query width: 64 vs a multiple of 0 heads}}
-  rshard.attend %q[%i] at %i, %q, %q at %i sees [%i, %i] into %q, %lse first %first heads 0 mask <causal> scale 0.25
-    : memref<?x64xf32>, memref<?xi32>, memref<?xi32>, memref<?x64xf32>, memref<?x64xf32>, memref<?xi32>, memref<?xi32>, memref<?xi32>, memref<?x64xf32>, memref<?x4xf32>
+  rshard.attend %q[%i], %q, %q sees [%i, %i] into %q, %lse first %first heads 0 scale 0.25
+    : memref<?x64xf32>, memref<?xi32>, memref<?x64xf32>, memref<?x64xf32>, memref<?xi32>, memref<?xi32>, memref<?x64xf32>, memref<?x4xf32>
   return
 }
 
@@ -88,8 +88,8 @@ func.func @f(%q: memref<?x64xf32>, %i: memref<?xi32>, %lse: memref<?x4xf32>, %fi
 
 func.func @f(%q: memref<?x64xf32>, %k: memref<?x40xf32>, %i: memref<?xi32>, %lse: memref<?x4xf32>, %first: i1) {
   // expected-error @below {{'rshard.attend' op key width: 40 vs heads of size 16 whose number divides 4}}
-  rshard.attend %q[%i] at %i, %k, %k at %i sees [%i, %i] into %q, %lse first %first heads 4 mask <causal> scale 0.25
-    : memref<?x64xf32>, memref<?xi32>, memref<?xi32>, memref<?x40xf32>, memref<?x40xf32>, memref<?xi32>, memref<?xi32>, memref<?xi32>, memref<?x64xf32>, memref<?x4xf32>
+  rshard.attend %q[%i], %k, %k sees [%i, %i] into %q, %lse first %first heads 4 scale 0.25
+    : memref<?x64xf32>, memref<?xi32>, memref<?x40xf32>, memref<?x40xf32>, memref<?xi32>, memref<?xi32>, memref<?x64xf32>, memref<?x4xf32>
   return
 }
 
@@ -97,8 +97,8 @@ func.func @f(%q: memref<?x64xf32>, %k: memref<?x40xf32>, %i: memref<?xi32>, %lse
 
 func.func @f(%q: memref<?x64xf32>, %k: memref<?x48xf32>, %i: memref<?xi32>, %lse: memref<?x4xf32>, %first: i1) {
   // expected-error @below {{'rshard.attend' op key width: 48 vs heads of size 16 whose number divides 4}}
-  rshard.attend %q[%i] at %i, %k, %k at %i sees [%i, %i] into %q, %lse first %first heads 4 mask <causal> scale 0.25
-    : memref<?x64xf32>, memref<?xi32>, memref<?xi32>, memref<?x48xf32>, memref<?x48xf32>, memref<?xi32>, memref<?xi32>, memref<?xi32>, memref<?x64xf32>, memref<?x4xf32>
+  rshard.attend %q[%i], %k, %k sees [%i, %i] into %q, %lse first %first heads 4 scale 0.25
+    : memref<?x64xf32>, memref<?xi32>, memref<?x48xf32>, memref<?x48xf32>, memref<?xi32>, memref<?xi32>, memref<?x64xf32>, memref<?x4xf32>
   return
 }
 
@@ -106,8 +106,8 @@ func.func @f(%q: memref<?x64xf32>, %k: memref<?x48xf32>, %i: memref<?xi32>, %lse
 
 func.func @f(%q: memref<?x64xf32>, %k: memref<?x32xf32>, %i: memref<?xi32>, %first: i1) {
   // expected-error @below {{'rshard.attend' op value width: 64 vs 32 of the keys}}
-  rshard.attend %q[%i] at %i, %k, %q at %i sees [%i, %i] into %q, %q first %first heads 4 mask <causal> scale 0.25
-    : memref<?x64xf32>, memref<?xi32>, memref<?xi32>, memref<?x32xf32>, memref<?x64xf32>, memref<?xi32>, memref<?xi32>, memref<?xi32>, memref<?x64xf32>, memref<?x64xf32>
+  rshard.attend %q[%i], %k, %q sees [%i, %i] into %q, %q first %first heads 4 scale 0.25
+    : memref<?x64xf32>, memref<?xi32>, memref<?x32xf32>, memref<?x64xf32>, memref<?xi32>, memref<?xi32>, memref<?x64xf32>, memref<?x64xf32>
   return
 }
 
@@ -115,8 +115,8 @@ func.func @f(%q: memref<?x64xf32>, %k: memref<?x32xf32>, %i: memref<?xi32>, %fir
 
 func.func @f(%q: memref<?x64xf32>, %k: memref<?x32xf32>, %i: memref<?xi32>, %first: i1) {
   // expected-error @below {{'rshard.attend' op output width: 32 vs 64 of the query}}
-  rshard.attend %q[%i] at %i, %k, %k at %i sees [%i, %i] into %k, %q first %first heads 4 mask <causal> scale 0.25
-    : memref<?x64xf32>, memref<?xi32>, memref<?xi32>, memref<?x32xf32>, memref<?x32xf32>, memref<?xi32>, memref<?xi32>, memref<?xi32>, memref<?x32xf32>, memref<?x64xf32>
+  rshard.attend %q[%i], %k, %k sees [%i, %i] into %k, %q first %first heads 4 scale 0.25
+    : memref<?x64xf32>, memref<?xi32>, memref<?x32xf32>, memref<?x32xf32>, memref<?xi32>, memref<?xi32>, memref<?x32xf32>, memref<?x64xf32>
   return
 }
 
@@ -124,8 +124,8 @@ func.func @f(%q: memref<?x64xf32>, %k: memref<?x32xf32>, %i: memref<?xi32>, %fir
 
 func.func @f(%q: memref<?x64xf32>, %i: memref<?xi32>, %lse: memref<?x2xf32>, %first: i1) {
   // expected-error @below {{'rshard.attend' op heads of lse: 2 vs 4}}
-  rshard.attend %q[%i] at %i, %q, %q at %i sees [%i, %i] into %q, %lse first %first heads 4 mask <causal> scale 0.25
-    : memref<?x64xf32>, memref<?xi32>, memref<?xi32>, memref<?x64xf32>, memref<?x64xf32>, memref<?xi32>, memref<?xi32>, memref<?xi32>, memref<?x64xf32>, memref<?x2xf32>
+  rshard.attend %q[%i], %q, %q sees [%i, %i] into %q, %lse first %first heads 4 scale 0.25
+    : memref<?x64xf32>, memref<?xi32>, memref<?x64xf32>, memref<?x64xf32>, memref<?xi32>, memref<?xi32>, memref<?x64xf32>, memref<?x2xf32>
   return
 }
 
@@ -133,8 +133,8 @@ func.func @f(%q: memref<?x64xf32>, %i: memref<?xi32>, %lse: memref<?x2xf32>, %fi
 
 func.func @f(%q: memref<?x64xf32>, %i: memref<?xi32>, %lse: memref<?x4xf32>, %first: i1) {
   // expected-error @below {{'rshard.attend' op scale 0.000000e+00 vs a finite number of more than 0}}
-  rshard.attend %q[%i] at %i, %q, %q at %i sees [%i, %i] into %q, %lse first %first heads 4 mask <causal> scale 0.0
-    : memref<?x64xf32>, memref<?xi32>, memref<?xi32>, memref<?x64xf32>, memref<?x64xf32>, memref<?xi32>, memref<?xi32>, memref<?xi32>, memref<?x64xf32>, memref<?x4xf32>
+  rshard.attend %q[%i], %q, %q sees [%i, %i] into %q, %lse first %first heads 4 scale 0.0
+    : memref<?x64xf32>, memref<?xi32>, memref<?x64xf32>, memref<?x64xf32>, memref<?xi32>, memref<?xi32>, memref<?x64xf32>, memref<?x4xf32>
   return
 }
 
@@ -190,8 +190,8 @@ func.func @f(%frame: !rshard.frame, %l: index, %x: memref<?x64xf32>, %y: memref<
 
 func.func @f(%q: memref<?x64xbf16>, %k: memref<?x64xf32>, %v: memref<?x64xbf16>, %o: memref<?x64xf32>, %i: memref<?xi32>, %lse: memref<?x4xf32>, %first: i1) {
   // expected-error @below {{'rshard.attend' op element of the keys: 'f32' vs 'bf16'}}
-  rshard.attend %q[%i] at %i, %k, %v at %i sees [%i, %i] into %o, %lse first %first heads 4 mask <causal> scale 0.25
-    : memref<?x64xbf16>, memref<?xi32>, memref<?xi32>, memref<?x64xf32>, memref<?x64xbf16>, memref<?xi32>, memref<?xi32>, memref<?xi32>, memref<?x64xf32>, memref<?x4xf32>
+  rshard.attend %q[%i], %k, %v sees [%i, %i] into %o, %lse first %first heads 4 scale 0.25
+    : memref<?x64xbf16>, memref<?xi32>, memref<?x64xf32>, memref<?x64xbf16>, memref<?xi32>, memref<?xi32>, memref<?x64xf32>, memref<?x4xf32>
   return
 }
 
@@ -199,8 +199,8 @@ func.func @f(%q: memref<?x64xbf16>, %k: memref<?x64xf32>, %v: memref<?x64xbf16>,
 
 func.func @f(%q: memref<?x64xbf16>, %k: memref<?x64xbf16>, %v: memref<?x64xf16>, %o: memref<?x64xf32>, %i: memref<?xi32>, %lse: memref<?x4xf32>, %first: i1) {
   // expected-error @below {{'rshard.attend' op element of the values: 'f16' vs 'bf16'}}
-  rshard.attend %q[%i] at %i, %k, %v at %i sees [%i, %i] into %o, %lse first %first heads 4 mask <causal> scale 0.25
-    : memref<?x64xbf16>, memref<?xi32>, memref<?xi32>, memref<?x64xbf16>, memref<?x64xf16>, memref<?xi32>, memref<?xi32>, memref<?xi32>, memref<?x64xf32>, memref<?x4xf32>
+  rshard.attend %q[%i], %k, %v sees [%i, %i] into %o, %lse first %first heads 4 scale 0.25
+    : memref<?x64xbf16>, memref<?xi32>, memref<?x64xbf16>, memref<?x64xf16>, memref<?xi32>, memref<?xi32>, memref<?x64xf32>, memref<?x4xf32>
   return
 }
 
@@ -208,8 +208,8 @@ func.func @f(%q: memref<?x64xbf16>, %k: memref<?x64xbf16>, %v: memref<?x64xf16>,
 
 func.func @f(%q: memref<?x64xf32>, %k: memref<?x64xf32>, %v: memref<?x64xf32>, %o: memref<?x64xbf16>, %i: memref<?xi32>, %lse: memref<?x4xf32>, %first: i1) {
   // expected-error @below {{'rshard.attend' op element of the output: 'bf16' vs f32 or 'f32'}}
-  rshard.attend %q[%i] at %i, %k, %v at %i sees [%i, %i] into %o, %lse first %first heads 4 mask <causal> scale 0.25
-    : memref<?x64xf32>, memref<?xi32>, memref<?xi32>, memref<?x64xf32>, memref<?x64xf32>, memref<?xi32>, memref<?xi32>, memref<?xi32>, memref<?x64xbf16>, memref<?x4xf32>
+  rshard.attend %q[%i], %k, %v sees [%i, %i] into %o, %lse first %first heads 4 scale 0.25
+    : memref<?x64xf32>, memref<?xi32>, memref<?x64xf32>, memref<?x64xf32>, memref<?xi32>, memref<?xi32>, memref<?x64xbf16>, memref<?x4xf32>
   return
 }
 
@@ -217,7 +217,7 @@ func.func @f(%q: memref<?x64xf32>, %k: memref<?x64xf32>, %v: memref<?x64xf32>, %
 
 func.func @f(%q: memref<?x64xbf16>, %k: memref<?x64xbf16>, %v: memref<?x64xbf16>, %o: memref<?x64xbf16>, %i: memref<?xi32>, %lse: memref<?x4xbf16>, %first: i1) {
   // expected-error @below {{must be f32 memref of two dimensions whose first, and no other, is dynamic, but got 'memref<?x4xbf16>'}}
-  rshard.attend %q[%i] at %i, %k, %v at %i sees [%i, %i] into %o, %lse first %first heads 4 mask <causal> scale 0.25
-    : memref<?x64xbf16>, memref<?xi32>, memref<?xi32>, memref<?x64xbf16>, memref<?x64xbf16>, memref<?xi32>, memref<?xi32>, memref<?xi32>, memref<?x64xbf16>, memref<?x4xbf16>
+  rshard.attend %q[%i], %k, %v sees [%i, %i] into %o, %lse first %first heads 4 scale 0.25
+    : memref<?x64xbf16>, memref<?xi32>, memref<?x64xbf16>, memref<?x64xbf16>, memref<?xi32>, memref<?xi32>, memref<?x64xbf16>, memref<?x4xbf16>
   return
 }

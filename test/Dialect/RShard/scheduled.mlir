@@ -43,10 +43,9 @@ func.func @step(%frame: !rshard.frame, %l: index, %first: i1, %k: memref<?x32xf3
   // CHECK-SAME: memref<?x32xf32, strided<[32, 1], offset: ?>>, memref<?xi32>, memref<?x32xf32, strided<[32, 1], offset: ?>>, memref<?xi32>
   rshard.append_rows %k[%i] into %k[%i]
     : memref<?x32xf32, strided<[32, 1], offset: ?>>, memref<?xi32>, memref<?x32xf32, strided<[32, 1], offset: ?>>, memref<?xi32>
-  // CHECK: rshard.attend %[[Q]][%[[I]]] at %[[I]], %{{.*}}, %{{.*}} at %[[I]] sees[%[[I]], %[[I]]] into %[[Q]], %{{.*}} first %{{.*}} heads 4 mask <causal> scale 2.500000e-01 :
-  rshard.attend %q[%i] at %i, %k, %k at %i sees [%i, %i] into %q, %lse first %first heads 4 mask <causal> scale 0.25
-    : memref<?x64xf32>, memref<?xi32>, memref<?xi32>, memref<?x32xf32, strided<[32, 1], offset: ?>>,
-      memref<?x32xf32, strided<[32, 1], offset: ?>>, memref<?xi32>, memref<?xi32>, memref<?xi32>, memref<?x64xf32>, memref<?x4xf32>
+  // CHECK: rshard.attend %[[Q]][%[[I]]], %{{.*}}, %{{.*}} sees[%[[I]], %[[I]]] into %[[Q]], %{{.*}} first %{{.*}} heads 4 scale 2.500000e-01 :
+  rshard.attend %q[%i], %k, %k sees [%i, %i] into %q, %lse first %first heads 4 scale 0.25
+    : memref<?x64xf32>, memref<?xi32>, memref<?x32xf32, strided<[32, 1], offset: ?>>, memref<?x32xf32, strided<[32, 1], offset: ?>>, memref<?xi32>, memref<?xi32>, memref<?x64xf32>, memref<?x4xf32>
   // CHECK: rshard.launch @segment layer %{{.*}} of %[[FRAME]] ins(%[[Q]], %[[I]]) outs(%[[Q]]) : (memref<?x64xf32>, memref<?xi32>) -> memref<?x64xf32>
   rshard.launch @segment layer %l of %frame ins(%q, %i) outs(%q) : (memref<?x64xf32>, memref<?xi32>) -> memref<?x64xf32>
   return
@@ -57,12 +56,12 @@ func.func @types(%q: memref<?x64xbf16>, %k: memref<?x32xbf16>, %o: memref<?x64xf
   // CHECK: rshard.gather {{.*}} : memref<?x64xbf16>, memref<?xi32>, memref<?x64xbf16>
   rshard.gather %q[%i] into %q : memref<?x64xbf16>, memref<?xi32>, memref<?x64xbf16>
   // CHECK: rshard.attend
-  // CHECK-SAME: : memref<?x64xbf16>, memref<?xi32>, memref<?xi32>, memref<?x32xbf16>, memref<?x32xbf16>, memref<?xi32>, memref<?xi32>, memref<?xi32>, memref<?x64xf32>, memref<?x4xf32>
-  rshard.attend %q[%i] at %i, %k, %k at %i sees [%i, %i] into %o, %lse first %first heads 4 mask <causal> scale 0.25
-    : memref<?x64xbf16>, memref<?xi32>, memref<?xi32>, memref<?x32xbf16>, memref<?x32xbf16>, memref<?xi32>, memref<?xi32>, memref<?xi32>, memref<?x64xf32>, memref<?x4xf32>
+  // CHECK-SAME: : memref<?x64xbf16>, memref<?xi32>, memref<?x32xbf16>, memref<?x32xbf16>, memref<?xi32>, memref<?xi32>, memref<?x64xf32>, memref<?x4xf32>
+  rshard.attend %q[%i], %k, %k sees [%i, %i] into %o, %lse first %first heads 4 scale 0.25
+    : memref<?x64xbf16>, memref<?xi32>, memref<?x32xbf16>, memref<?x32xbf16>, memref<?xi32>, memref<?xi32>, memref<?x64xf32>, memref<?x4xf32>
   // CHECK: rshard.attend
   // CHECK-SAME: memref<?x64xbf16>, memref<?x4xf32>
-  rshard.attend %q[%i] at %i, %k, %k at %i sees [%i, %i] into %q, %lse first %first heads 4 mask <causal> scale 0.25
-    : memref<?x64xbf16>, memref<?xi32>, memref<?xi32>, memref<?x32xbf16>, memref<?x32xbf16>, memref<?xi32>, memref<?xi32>, memref<?xi32>, memref<?x64xbf16>, memref<?x4xf32>
+  rshard.attend %q[%i], %k, %k sees [%i, %i] into %q, %lse first %first heads 4 scale 0.25
+    : memref<?x64xbf16>, memref<?xi32>, memref<?x32xbf16>, memref<?x32xbf16>, memref<?xi32>, memref<?xi32>, memref<?x64xbf16>, memref<?x4xf32>
   return
 }

@@ -60,8 +60,8 @@ func.func @step(%frame: !rshard.frame) {
   %rows = rshard.get_buffer %frame[@rows] : memref<?x2048xf32>
   %lse = rshard.get_buffer %frame[@lse] : memref<?x1xf32>
   %first = arith.constant true
-  // expected-error @below {{'rshard.attend' op heads of 2048 elements need tiles of 1443800 bytes vs at most 983040 on the stack of a step}}
-  rshard.attend %rows[%index] at %index, %rows, %rows at %index sees [%index, %index] into %rows, %lse first %first heads 1 mask <causal> scale 0.25
-    : memref<?x2048xf32>, memref<?xi32>, memref<?xi32>, memref<?x2048xf32>, memref<?x2048xf32>, memref<?xi32>, memref<?xi32>, memref<?xi32>, memref<?x2048xf32>, memref<?x1xf32>
+  // expected-error @below {{'rshard.attend' op heads of 2048 elements need tiles of 1443544 bytes vs at most 983040 on the stack of a step}}
+  rshard.attend %rows[%index], %rows, %rows sees [%index, %index] into %rows, %lse first %first heads 1 scale 0.25
+    : memref<?x2048xf32>, memref<?xi32>, memref<?x2048xf32>, memref<?x2048xf32>, memref<?xi32>, memref<?xi32>, memref<?x2048xf32>, memref<?x1xf32>
   return
 }

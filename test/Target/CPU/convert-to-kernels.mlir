@@ -181,12 +181,12 @@ func.func @step(%frame: !rshard.frame) {
 // CHECK-LABEL: func.func @step(
 // CHECK: call @cpu.gather_32(
 // CHECK: call @cpu.append_32(
-// CHECK: call @cpu.attention_4x2x16_window8_3e800000(
+// CHECK: call @cpu.attention_4x2x16_3e800000(
 // CHECK-LABEL: func.func private @cpu.gather_32(
 // CHECK: scf.parallel
 // CHECK-LABEL: func.func private @cpu.append_32(
 // CHECK: scf.parallel
-// CHECK-LABEL: func.func private @cpu.attention_4x2x16_window8_3e800000(
+// CHECK-LABEL: func.func private @cpu.attention_4x2x16_3e800000(
 // CHECK: scf.if
 // CHECK: scf.parallel
 // CHECK: scf.parallel
@@ -207,7 +207,7 @@ func.func @step(%frame: !rshard.frame) {
   %first = arith.constant true
   rshard.gather %cache[%index] into %rows : memref<?x32xf32>, memref<?xi32>, memref<?x32xf32>
   rshard.append_rows %rows[%index] into %cache[%index] : memref<?x32xf32>, memref<?xi32>, memref<?x32xf32>, memref<?xi32>
-  rshard.attend %query[%index] at %index, %cache, %cache at %index sees [%index, %index] into %o, %lse first %first heads 4 mask <window 8> scale 0.25
-    : memref<?x64xf32>, memref<?xi32>, memref<?xi32>, memref<?x32xf32>, memref<?x32xf32>, memref<?xi32>, memref<?xi32>, memref<?xi32>, memref<?x64xf32>, memref<?x4xf32>
+  rshard.attend %query[%index], %cache, %cache sees [%index, %index] into %o, %lse first %first heads 4 scale 0.25
+    : memref<?x64xf32>, memref<?xi32>, memref<?x32xf32>, memref<?x32xf32>, memref<?xi32>, memref<?xi32>, memref<?x64xf32>, memref<?x4xf32>
   return
 }

@@ -13,16 +13,24 @@ namespace {
 
 constexpr float infinity = std::numeric_limits<float>::infinity();
 
+enum class Mask { Full, Causal, Window };
+
+struct Case {
+  AttentionParams params;
+  Mask mask = Mask::Causal;
+  int64_t window = 0; ///< Window: a key is visible iff 0 <= q - k < window
+};
+
 /// Queries and keys at sorted positions, scattered over [0, 3 * (rows + keys)).
 struct Problem {
-  const AttentionParams &params;
+  const Case &attention;
+  const AttentionParams &params = attention.params;
   int64_t rows, keys;
   Matrix<float> q, k, v;
   Table source, queryPosition, keyPosition;
 
-  Problem(const AttentionParams &params, int64_t rows, int64_t keys,
-          Random &random)
-      : params(params), rows(rows), keys(keys),
+  Problem(const Case &attention, int64_t rows, int64_t keys, Random &random)
+      : attention(attention), rows(rows), keys(keys),
         q(random.matrix(rows + 5, params.queryHeads * params.headWidth)),
         k(random.matrix(keys + 3, params.keyHeads * params.headWidth)),
         v(random.matrix(keys + 3, params.keyHeads * params.headWidth)) {
@@ -41,20 +49,19 @@ struct Problem {
     };
     queryPosition = draw(rows);
     keyPosition = draw(keys);
-    keyPosition.resize(keys + 3, -7);
     for (int64_t row = 0; row < rows; ++row)
       source.push_back(static_cast<int32_t>(random.below(rows + 5)));
   }
 
   bool visible(int64_t row, int64_t key) const {
     int64_t distance = int64_t(queryPosition[row]) - keyPosition[key];
-    switch (params.mask) {
+    switch (attention.mask) {
     case Mask::Full:
       return true;
     case Mask::Causal:
       return distance >= 0;
     case Mask::Window:
-      return distance >= 0 && distance < params.window;
+      return distance >= 0 && distance < attention.window;
     }
     return false;
   }
@@ -100,16 +107,29 @@ struct Problem {
     return {{rows, params.queryHeads * params.headWidth, NAN},
             {rows, params.queryHeads, NAN}};
   }
+  /// What each query sees of the keys [begin, end), counted from `begin`.
+  std::pair<Table, Table> reach(int64_t begin, int64_t end) const {
+    Table first, last;
+    for (int64_t row = 0; row < rows; ++row) {
+      int64_t from = begin;
+      while (from < end && !visible(row, from) &&
+             keyPosition[from] <= queryPosition[row])
+        ++from;
+      int64_t to = from;
+      while (to < end && visible(row, to))
+        ++to;
+      first.push_back(static_cast<int32_t>(from - begin));
+      last.push_back(static_cast<int32_t>(to - begin));
+    }
+    return {first, last};
+  }
   /// Runs the keys [begin, end) of the caches.
   void run(Kernels &kernels, const std::string &name, Actual &out,
            int64_t begin, int64_t end, bool first) {
-    Descriptor<int32_t, 1> positions = view(keyPosition);
-    positions.aligned += begin;
-    positions.sizes[0] = end - begin;
-    kernels.call(name, q.view(), view(source), view(queryPosition),
-                 k.view(begin, keys + 3 - begin),
-                 v.view(begin, keys + 3 - begin), positions, out.o.view(),
-                 out.lse.view(), first);
+    auto [firstKeys, lastKeys] = reach(begin, end);
+    kernels.call(name, q.view(), view(source), k.view(begin, keys + 3 - begin),
+                 v.view(begin, keys + 3 - begin), view(firstKeys),
+                 view(lastKeys), out.o.view(), out.lse.view(), first);
   }
 };
 
@@ -124,14 +144,15 @@ void compare(const Problem::Actual &actual, const Problem::Partial &expected) {
         EXPECT_NEAR(actual.lse(r, h), expected.lse(r, h), 1e-5) << r;
 }
 
-const AttentionParams tuples[] = {
-    {9, 3, 64, Mask::Causal, 0, 0.125},
-    {4, 4, 8, Mask::Full, 0, 0.353553},
-    {4, 2, 16, Mask::Window, 40, 0.25},
-    {4, 1, 80, Mask::Causal, 0, 0.111803},
-    {2, 2, 72, Mask::Window, 1, 0.117851},
-    {14, 2, 64, Mask::Causal, 0, 0.125},
-    {2, 1, 5, Mask::Full, 0, 0.447214},
+const Case cases[] = {
+    {{9, 3, 64, 0.125}},
+    {{4, 4, 8, 0.353553}, Mask::Full},
+    {{4, 2, 16, 0.25}, Mask::Window, 40},
+    {{4, 1, 80, 0.111803}},
+    {{2, 2, 72, 0.117851}, Mask::Window, 1},
+    {{14, 2, 64, 0.125}},
+    {{2, 1, 5, 0.447214}, Mask::Full},
+    {{3, 1, 24, 0.204124}, Mask::Window, 200},
 };
 const std::pair<int64_t, int64_t> sizes[] = {
     {0, 10},  {1, 0},   {1, 1},   {1, 173},  {2, 64},   {5, 65},
@@ -142,17 +163,18 @@ class Attention : public testing::TestWithParam<const char *> {};
 TEST_P(Attention, MatchesLoops) {
   Kernels kernels(GetParam());
   std::vector<std::string> names;
-  for (const AttentionParams &params : tuples) {
-    kernels.add(kernels.library().attention(params));
-    names.push_back(kernels.library().attention(params).getName().str());
+  for (const Case &attention : cases) {
+    kernels.add(kernels.library().attention(attention.params));
+    names.push_back(
+        kernels.library().attention(attention.params).getName().str());
   }
   kernels.load();
   Random random(31);
-  for (auto [params, name] : llvm::zip(tuples, names))
+  for (auto [attention, name] : llvm::zip(cases, names))
     for (auto [rows, keys] : sizes) {
       SCOPED_TRACE(name + " rows " + std::to_string(rows) + " keys " +
                    std::to_string(keys));
-      Problem problem(params, rows, keys, random);
+      Problem problem(attention, rows, keys, random);
       Problem::Partial expected = problem.expected(keys);
       setThreads(1);
       Problem::Actual whole = problem.buffers();
@@ -180,14 +202,15 @@ TEST_P(Attention, MatchesLoops) {
 
 /// Queries before every key see nothing, alone and beside queries that do.
 TEST_P(Attention, RowsWithoutKeys) {
-  AttentionParams params{3, 1, 16, Mask::Causal, 0, 0.25};
+  Case attention{{3, 1, 16, 0.25}};
+  const AttentionParams &params = attention.params;
   Kernels kernels(GetParam());
   kernels.add(kernels.library().attention(params));
   std::string name = kernels.library().attention(params).getName().str();
   kernels.load();
   Random random(37);
   for (int64_t rows : {1, 2, 40}) {
-    Problem problem(params, rows, 70, random);
+    Problem problem(attention, rows, 70, random);
     for (int64_t key = 0; key < 70; ++key)
       problem.keyPosition[key] = static_cast<int32_t>(1000 + key);
     Problem::Actual out = problem.buffers();

@@ -39,7 +39,6 @@ namespace rshard::cpu {
 class KernelBuilder;
 
 enum class ElementKind { F32, BF16 };
-enum class Mask { Full, Causal, Window };
 
 /// y = activation(x w + bias) + residual.
 struct LinearParams {
@@ -86,8 +85,6 @@ struct AttentionParams {
   int64_t queryHeads = 1;
   int64_t keyHeads = 1; ///< divides queryHeads
   int64_t headWidth = 0;
-  Mask mask = Mask::Causal;
-  int64_t window = 0; ///< Window: a key is visible iff 0 <= q - k < window
   double scale = 1.0;
 };
 
@@ -139,13 +136,14 @@ public:
   /// the partials source[begin[i] .. begin[i+1]) in that order (C3).
   mlir::func::FuncOp merge(int64_t heads, int64_t headWidth);
 
-  /// (q pool[?,Hq*d], source[?] i32, query position[?] i32, k[?,Hk*d],
-  /// v[?,Hk*d], key position[?] i32, o[?,Hq*d], lse[?,Hq], first: i1). Query i,
-  /// for every i below the size of source, is pool row source[i]; key i, for
-  /// every i below the size of key position, is row i of k and v. Both position
-  /// lists ascend (C4). If `first`, (o, lse) is overwritten, else the partial
-  /// continues the one that is there (C3). Rows that see no key: o = 0,
-  /// lse = -inf, if `first`, else unchanged.
+  /// (q pool[?,Hq*d], source[?] i32, k[?,Hk*d], v[?,Hk*d], first key[?] i32,
+  /// last key[?] i32, o[?,Hq*d], lse[?,Hq], first: i1). Query i, for every i
+  /// below the size of source, is pool row source[i]; it sees exactly the keys
+  /// [first key[i], last key[i]), and both lists ascend (C4). Rows of k and v
+  /// before the greatest last key are initialised, seen or not: what is masked
+  /// is multiplied by 0. Those behind it are not read. If `first`, (o, lse) is overwritten, else
+  /// the partial continues the one that is there (C3). Rows that see no key:
+  /// o = 0, lse = -inf, if `first`, else unchanged.
   mlir::func::FuncOp attention(const AttentionParams &params);
 
 private:

@@ -142,7 +142,7 @@ public:
 
   /// The table of that name, null if there is none. A step fills reach* and
   /// client.reach* only if one of the mask class has been asked for here
-  /// before: not every target reads them.
+  /// before: not every program has attention of that class on this side.
   const IndexList *want(std::string_view name);
 
   const RouteTables &tables() const;
