@@ -1,8 +1,6 @@
+#include "CGuard.h"
 #include "rshard/runtime/Runtime.h"
 #include "rshard/runtime/rshard.h"
-
-#include <cstdlib>
-#include <cstring>
 
 using namespace rshard::runtime;
 
@@ -18,18 +16,32 @@ struct rshard_session {
 
 namespace {
 
-void report(const Error &error, char **out) {
-  if (out)
-    *out = ::strdup(error.message.c_str());
+/// Moves the value into a new handle.
+template <typename Handle, typename T>
+Expected<Handle *> handle(Expected<T> value) {
+  if (!value)
+    return value.error();
+  return new Handle{std::move(*value)};
 }
 
-/// Moves the value into a new handle, or reports.
-template <typename Handle, typename T>
-Handle *handle(Expected<T> value, char **error) {
-  if (value)
-    return new Handle{std::move(*value)};
-  report(value.error(), error);
-  return nullptr;
+Expected<int64_t> step(rshard_session *session, const int32_t *tokens,
+                       int64_t count, int64_t position, bool allRows,
+                       const float **rows) {
+  if (!session)
+    return Error{"session is NULL"};
+  if (!rows)
+    return Error{"rows is NULL"};
+  if (count < 0)
+    return Error{"a negative number of tokens: " + std::to_string(count)};
+  if (!tokens && count != 0)
+    return Error{"tokens is NULL, count is " + std::to_string(count)};
+  Expected<Rows> result =
+      session->session.step({tokens, static_cast<size_t>(count)}, position,
+                            allRows ? Want::All : Want::Last);
+  if (!result)
+    return result.error();
+  *rows = result->data;
+  return result->rows;
 }
 
 } // namespace
@@ -37,12 +49,20 @@ Handle *handle(Expected<T> value, char **error) {
 extern "C" {
 
 rshard_artifact *rshard_artifact_open(const char *path, char **error) {
-  return handle<rshard_artifact>(Artifact::open(path), error);
+  return guarded(nullptr, error, [&]() -> Expected<rshard_artifact *> {
+    if (!path)
+      return Error{"path is NULL"};
+    return handle<rshard_artifact>(Artifact::open(path));
+  });
 }
 void rshard_artifact_free(rshard_artifact *artifact) { delete artifact; }
 
 rshard_weights *rshard_weights_open(const char *directory, char **error) {
-  return handle<rshard_weights>(Weights::open(directory), error);
+  return guarded(nullptr, error, [&]() -> Expected<rshard_weights *> {
+    if (!directory)
+      return Error{"model_directory is NULL"};
+    return handle<rshard_weights>(Weights::open(directory));
+  });
 }
 void rshard_weights_free(rshard_weights *weights) { delete weights; }
 
@@ -50,47 +70,45 @@ rshard_session *rshard_session_create(const rshard_artifact *artifact,
                                       const rshard_weights *weights,
                                       const rshard_session_options *options,
                                       char **error) {
-  SessionOptions chosen;
-  if (options) {
-    chosen.capacity = options->capacity;
-    chosen.largestStep = options->largest_step;
-    chosen.allRows = options->all_rows != 0;
-  }
-  return handle<rshard_session>(
-      Session::create(artifact->artifact, weights->weights, std::move(chosen)),
-      error);
+  return guarded(nullptr, error, [&]() -> Expected<rshard_session *> {
+    if (!artifact)
+      return Error{"artifact is NULL"};
+    if (!weights)
+      return Error{"weights is NULL"};
+    SessionOptions chosen;
+    if (options) {
+      chosen.capacity = options->capacity;
+      chosen.largestStep = options->largest_step;
+      chosen.allRows = options->all_rows != 0;
+    }
+    return handle<rshard_session>(Session::create(
+        artifact->artifact, weights->weights, std::move(chosen)));
+  });
 }
 void rshard_session_free(rshard_session *session) { delete session; }
 
 int64_t rshard_session_step(rshard_session *session, const int32_t *tokens,
                             int64_t count, int64_t position, int all_rows,
                             const float **rows, char **error) {
-  if (count < 0) {
-    report(Error{"a negative number of tokens"}, error);
-    return -1;
-  }
-  Expected<Rows> result =
-      session->session.step({tokens, static_cast<size_t>(count)}, position,
-                            all_rows ? Want::All : Want::Last);
-  if (!result) {
-    report(result.error(), error);
-    return -1;
-  }
-  *rows = result->data;
-  return result->rows;
+  return guarded(-1, error, [&] {
+    return step(session, tokens, count, position, all_rows != 0, rows);
+  });
 }
 
 int64_t rshard_session_length(const rshard_session *session) {
-  return session->session.length();
+  return session ? session->session.length() : -1;
 }
 int64_t rshard_session_capacity(const rshard_session *session) {
-  return session->session.capacity();
+  return session ? session->session.capacity() : -1;
 }
 int64_t rshard_session_width(const rshard_session *session) {
-  return session->session.resultWidth();
+  return session ? session->session.resultWidth() : -1;
 }
 
-void rshard_set_threads(int count) { setThreads(count); }
-void rshard_free_error(char *error) { std::free(error); }
+int rshard_set_threads(int count) {
+  setThreads(count);
+  return threads();
+}
+void rshard_free_error(char *error) { releaseMessage(error); }
 
 } // extern "C"

@@ -357,16 +357,22 @@ Expected<const float *> Session::State::runPart(std::span<const int32_t> tokens,
                                                 int64_t position,
                                                 int64_t wanted) {
   tokenset::Step step{position, static_cast<int64_t>(tokens.size()), wanted};
-  auto forget = [&] {
-    for (auto &rank : ranks)
-      rank->routes.truncate(position);
-    length = std::min(length, position);
-  };
-  for (auto &rank : ranks) {
-    if (Expected<void> filled = rank->routes.fill(step); !filled) {
-      forget();
-      return filled.error();
+  // A step that does not end, because of an exception or an error, never was.
+  struct Unfinished {
+    ~Unfinished() {
+      if (finished)
+        return;
+      for (auto &rank : state.ranks)
+        rank->routes.truncate(position);
+      state.length = std::min(state.length, position);
     }
+    State &state;
+    int64_t position;
+    bool finished = false;
+  } unfinished{*this, position};
+  for (auto &rank : ranks) {
+    if (Expected<void> filled = rank->routes.fill(step); !filled)
+      return filled.error();
     if (rank->routes.rank() == clientRank)
       rank->client.fill(
           tokens, position,
@@ -393,10 +399,9 @@ Expected<const float *> Session::State::runPart(std::span<const int32_t> tokens,
                                 sizeof(float));
     ran = device->finish();
   }
-  if (!ran) {
-    forget();
+  if (!ran)
     return ran.error();
-  }
+  unfinished.finished = true;
   length = position + step.rows;
   return static_cast<const float *>(results);
 }

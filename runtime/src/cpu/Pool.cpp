@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <atomic>
 #include <climits>
+#include <exception>
 #include <linux/futex.h>
 #include <memory>
 #include <mutex>
@@ -65,10 +66,15 @@ public:
     std::lock_guard lock(owner);
     stop();
     count = std::clamp(count <= 0 ? allowedCpus() : count, 1, 1024);
-    size.store(count);
-    shares = std::make_unique<Share[]>(static_cast<size_t>(count));
-    for (int i = 1; i < count; ++i)
-      workers.emplace_back([this, i] { work(i); });
+    try {
+      shares = std::make_unique<Share[]>(static_cast<size_t>(count));
+      for (int i = 1; i < count; ++i)
+        workers.emplace_back([this, i] { work(i); });
+    } catch (const std::exception &) {
+      // No memory, or no more threads: those that there are do the work, one
+      // of which, this one, needs no share.
+    }
+    size.store(static_cast<int>(workers.size()) + 1);
   }
 
   int count() {

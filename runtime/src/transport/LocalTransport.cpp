@@ -92,9 +92,12 @@ Expected<void> LocalTransport::run(void (*program)(void *, int32_t),
           auto &self = *static_cast<Rank *>(argument);
           State &transport = *self.transport;
           transport.program(transport.context, self.number);
-          if ((self.depth != 0 &&
-               !transport.refuse(self, "the step ends inside a group")) ||
-              !transport.leaveExchange(self))
+          bool complete = transport.attempt([&] {
+            if (self.depth != 0)
+              return transport.refuse(self, "the step ends inside a group");
+            return transport.leaveExchange(self);
+          });
+          if (!complete)
             transport.abandon(self);
           self.phase = Phase::Done;
           Rank *next = transport.nextReady(self.number);

@@ -5,6 +5,8 @@
 
 #include "LocalTransport.h"
 
+#include <exception>
+
 namespace rshard::runtime {
 
 /// What is not known: an exchange, a layer, a number of rows.
@@ -99,6 +101,16 @@ struct LocalTransport::State {
   /// Keeps the error; always false.
   bool refuse(std::string message);
   bool refuse(const Rank &rank, const std::string &what);
+  /// What `work` returns. Nothing may be thrown through generated code: an
+  /// exception becomes the error.
+  template <typename Fn> bool attempt(Fn &&work) {
+    try {
+      return work();
+    } catch (const std::exception &) {
+      error = "out of memory"; // what else can fail is an error; fits in place
+      return false;
+    }
+  }
   [[noreturn]] void abandon(Rank &rank);
   // False: an error was kept, and the caller has to abandon the step once it
   // holds nothing.

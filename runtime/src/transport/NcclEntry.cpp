@@ -16,13 +16,16 @@ int message(bool isSend, void *data, size_t count, int type, int peer,
             void *comm) {
   if (!activeTransport || !currentRank)
     return invalidUsage;
+  LocalTransport::State &transport = *activeTransport;
   LocalTransport::Rank &rank = *currentRank;
-  bool ok = comm == &rank
-                ? activeTransport->record(rank, isSend, data, count, type, peer)
-                : activeTransport->refuse(
-                      rank, "uses a communicator that is not its own");
-  if (!ok || (rank.depth == 0 && !activeTransport->finishGroup(rank)))
-    activeTransport->abandon(rank);
+  bool ok = transport.attempt([&] {
+    if (comm != &rank)
+      return transport.refuse(rank, "uses a communicator that is not its own");
+    return transport.record(rank, isSend, data, count, type, peer) &&
+           (rank.depth != 0 || transport.finishGroup(rank));
+  });
+  if (!ok)
+    transport.abandon(rank);
   return success;
 }
 
@@ -34,8 +37,11 @@ void rshard_exchange(rshard_frame *frame, int32_t exchange, int32_t layer) {
   (void)frame;
   if (!activeTransport || !currentRank)
     return;
-  if (!activeTransport->enter(*currentRank, exchange, layer))
-    activeTransport->abandon(*currentRank);
+  LocalTransport::State &transport = *activeTransport;
+  LocalTransport::Rank &rank = *currentRank;
+  if (!transport.attempt(
+          [&] { return transport.enter(rank, exchange, layer); }))
+    transport.abandon(rank);
 }
 
 int ncclGroupStart(void) {
@@ -48,8 +54,11 @@ int ncclGroupStart(void) {
 int ncclGroupEnd(void) {
   if (!activeTransport || !currentRank || currentRank->depth == 0)
     return invalidUsage;
-  if (--currentRank->depth == 0 && !activeTransport->finishGroup(*currentRank))
-    activeTransport->abandon(*currentRank);
+  LocalTransport::State &transport = *activeTransport;
+  LocalTransport::Rank &rank = *currentRank;
+  if (--rank.depth == 0 &&
+      !transport.attempt([&] { return transport.finishGroup(rank); }))
+    transport.abandon(rank);
   return success;
 }
 

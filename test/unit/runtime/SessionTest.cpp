@@ -1,6 +1,4 @@
 #include "ToyModel.h"
-#include "rshard/runtime/Pool.h"
-#include "rshard/runtime/rshard.h"
 #include "rshard/tokenset/ClusterRule.h"
 #include "rshard/tokenset/Prediction.h"
 
@@ -14,13 +12,6 @@ namespace {
 using tokenset::Plan;
 
 Plan figure() { return *tokenset::makePlan({}); }
-
-std::vector<int32_t> someTokens(int64_t count) {
-  std::vector<int32_t> out;
-  for (int64_t i = 0; i != count; ++i)
-    out.push_back(static_cast<int32_t>((i * i + 3 * i + 1) % toyVocabulary));
-  return out;
-}
 
 /// Runs the tokens in steps of `sizes` (the last one repeats) and returns the
 /// results of all rows.
@@ -368,41 +359,6 @@ TEST(Session, ArenasFollowTheTypesOfBuffers) {
   EXPECT_EQ(bytes(ElementType::BF16, 32), bytes(ElementType::F32, 16));
   EXPECT_EQ(bytes(ElementType::F16, 32), bytes(ElementType::I32, 16));
   EXPECT_LT(bytes(ElementType::BF16, 32), bytes(ElementType::F32, 32));
-}
-
-TEST(CInterface, RunsASession) {
-  ToyModel model;
-  Plan plan = figure();
-  model.write(0, toyLayers);
-  ASSERT_TRUE(model.artifact(model.manifest(plan)));
-  char *error = nullptr;
-  EXPECT_EQ(rshard_artifact_open("/nowhere", &error), nullptr);
-  ASSERT_NE(error, nullptr);
-  EXPECT_NE(std::string(error).find("/nowhere"), std::string::npos);
-  rshard_free_error(error);
-  error = nullptr;
-  rshard_artifact *artifact =
-      rshard_artifact_open((model.directory / "toy.rshard").c_str(), &error);
-  rshard_weights *weights =
-      rshard_weights_open(model.directory.path.c_str(), &error);
-  rshard_session_options options{20, 0, 1};
-  rshard_session *session =
-      rshard_session_create(artifact, weights, &options, &error);
-  ASSERT_NE(session, nullptr) << error;
-  rshard_artifact_free(artifact);
-  rshard_weights_free(weights);
-  auto tokens = someTokens(9);
-  const float *rows = nullptr;
-  ASSERT_EQ(rshard_session_step(session, tokens.data(), 9, 0, 1, &rows, &error),
-            9);
-  EXPECT_EQ(std::vector<float>(rows, rows + 9 * toyVocabulary),
-            toyResults(tokens, plan));
-  EXPECT_EQ(rshard_session_width(session), toyVocabulary);
-  EXPECT_EQ(rshard_session_length(session), 9);
-  EXPECT_EQ(
-      rshard_session_step(session, tokens.data(), 1, 11, 0, &rows, &error), -1);
-  rshard_free_error(error);
-  rshard_session_free(session);
 }
 
 } // namespace

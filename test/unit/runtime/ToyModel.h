@@ -20,6 +20,13 @@ inline std::vector<float> toyEmbeddings() {
 }
 inline float toyFactorOf(int layer) { return layer == 1 ? 2 : 1; }
 
+inline std::vector<int32_t> someTokens(int64_t count) {
+  std::vector<int32_t> out;
+  for (int64_t i = 0; i != count; ++i)
+    out.push_back(static_cast<int32_t>((i * i + 3 * i + 1) % toyVocabulary));
+  return out;
+}
+
 /// The model's results for every position, in plain loops.
 inline std::vector<float> toyResults(const std::vector<int32_t> &tokens,
                                      const tokenset::Plan &plan) {

@@ -14,8 +14,9 @@
 namespace rshard::runtime {
 
 /// Sets the number of threads that work on a loop, the caller included; at
-/// least 1, at most 1024. 0: as many as this process may run on. Results do not
-/// depend on it (C9). Waits until no loop runs.
+/// least 1, at most 1024. 0: as many as this process may run on. If the system
+/// gives fewer, there are fewer. Results do not depend on it (C9). Waits until
+/// no loop runs.
 void setThreads(int count);
 /// The number in force. Before the first call of setThreads: as many as this
 /// process may run on.

@@ -3,7 +3,8 @@
  * Objects are made by *_open and *_create and released by *_free (NULL is
  * allowed). A function that fails returns NULL or a negative number and, if
  * `error` is not NULL, stores a message there that the caller releases with
- * rshard_free_error.
+ * rshard_free_error. NULL for anything else is an error, unless said otherwise.
+ * No function throws a C++ exception.
  *
  *===----------------------------------------------------------------------===*/
 #ifndef RSHARD_RUNTIME_RSHARD_H
@@ -29,8 +30,8 @@ rshard_weights *rshard_weights_open(const char *model_directory, char **error);
 void rshard_weights_free(rshard_weights *weights);
 
 /* 0 stands for the default: capacity of the model, largest step 512. all_rows:
- * room for the results of every row of a step. A session keeps what it needs:
- * artifact and weights may be freed before it. */
+ * room for the results of every row of a step. NULL options are all defaults. A
+ * session keeps what it needs: artifact and weights may be freed before it. */
 typedef struct rshard_session_options {
   int64_t capacity;
   int64_t largest_step;
@@ -44,9 +45,9 @@ void rshard_session_free(rshard_session *session);
 
 /* Runs `count` tokens at positions [position, position + count): position equal
  * to the session's length appends, a smaller one truncates first. all_rows:
- * results of every row, else of the last one. Sets
- * `*rows` to [result rows, width] floats that live until the next step, and
- * returns the number of rows, or -1. */
+ * results of every row, else of the last one. Sets `*rows` to [result rows,
+ * width] floats that live until the next step, and returns the number of rows,
+ * or -1. After an error the session can go on from its length. */
 int64_t rshard_session_step(rshard_session *session, const int32_t *tokens,
                             int64_t count, int64_t position, int all_rows,
                             const float **rows, char **error);
@@ -57,8 +58,8 @@ int64_t rshard_session_capacity(const rshard_session *session);
 int64_t rshard_session_width(const rshard_session *session);
 
 /* Threads of the process's worker pool; 0: as many as the process may run on.
- */
-void rshard_set_threads(int count);
+ * Returns how many there are now: fewer if the system gives no more. */
+int rshard_set_threads(int count);
 
 void rshard_free_error(char *error);
 
