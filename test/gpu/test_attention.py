@@ -176,11 +176,12 @@ def check_case(torch, rng, attention, rows, keys, kind, checks):
     compare(o, lse, "one pass")
     if not keys:
         return
-    # Continued by nothing: the same bits.
+    # Continued by nothing: the same numbers. Not always the same bits: adding 0 makes 0 of the -0 that a small value
+    # becomes in f16.
     before = o.clone(), lse.clone()
     nothing = torch.zeros_like(first)
     attention.launch(q, passed_k, passed_v, nothing, nothing, o, lse, True)
-    checks.add(torch.equal(bits(torch, o), bits(torch, before[0])) and torch.equal(bits(torch, lse), bits(torch, before[1])),
+    checks.add(torch.equal(o[:rows], before[0][:rows]) and torch.equal(lse[:rows], before[1][:rows]),
                f"{text}: continued by nothing, but changed")
     # The keys in pieces.
     o, lse = attention.outputs(rows)
