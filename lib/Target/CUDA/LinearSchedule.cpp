@@ -30,15 +30,14 @@ const LinearSchedule *findLinearSchedule(llvm::StringRef name) {
   return found == schedules.end() ? nullptr : found;
 }
 
-// Fitted to nine shapes of a Llama-8B layer and 8192^3 on an H100.
+// Fitted to the shapes of a Llama-8B layer and 8192^3 on an H200.
 /// The epilogue of a cooperative tile, in values of K.
-static constexpr double exposedInputs = 115;
-/// What each further cache that the smaller operand fills costs tiles of 128
-/// columns, and what they cost in any case.
-static constexpr double rereading = 0.3, smallTile = 1.01;
+static constexpr double exposedInputs = 250;
+/// What tiles of 128 columns cost for reading more.
+static constexpr double smallTile = 1.015;
 /// A change of schedule from one number of rows to the next must gain this:
 /// relative time, integrated over the logarithm (base 2) of the rows.
-static constexpr double worthAChange = 0.004;
+static constexpr double worthAChange = 0.002;
 /// Beyond this many rows only the ratio of the schedules' costs matters.
 static constexpr int64_t mostRows = 32768;
 
@@ -52,13 +51,8 @@ double linearCost(const LinearSchedule &schedule, int64_t rows, int64_t columns,
   double waves = real(ceilDiv(tiles, device.multiprocessors));
   double depth =
       real(inputs) + (schedule.kind == Kind::Cooperative ? exposedInputs : 0);
-  double cost =
-      waves * real(schedule.tileRows) * real(schedule.tileColumns) * depth;
-  if (schedule.tileColumns > 128)
-    return cost;
-  double smaller = 2 * real(inputs) * real(std::min(rows, columns));
-  return cost * smallTile *
-         (1 + rereading * std::max(smaller / real(device.cacheBytes) - 1, 0.0));
+  return waves * real(schedule.tileRows) * real(schedule.tileColumns) * depth *
+         (schedule.tileColumns > 128 ? 1.0 : smallTile);
 }
 
 llvm::SmallVector<LinearChoice>

@@ -50,14 +50,13 @@ const LinearSchedule *findLinearSchedule(llvm::StringRef name);
 /// What the choice depends on. The defaults are those of an H100.
 struct DeviceShape {
   int64_t multiprocessors = 132;
-  int64_t cacheBytes = 50 << 20; ///< L2
 };
 
 /// The time of a pipelined schedule for x[rows, inputs] and w[columns, inputs]
 /// of 2-byte elements, in no particular unit: multiprocessors wait for the
 /// last wave, tiles are computed whole, an exposed epilogue costs as much as
-/// some more values of K, and small tiles re-read operands that do not fit the
-/// L2 cache. Fitted to measurements; docs/cuda-target.md has them.
+/// some more values of K, and small tiles read a little more. Fitted to
+/// measurements; docs/cuda-target.md has them.
 double linearCost(const LinearSchedule &schedule, int64_t rows, int64_t columns,
                   int64_t inputs, const DeviceShape &device);
 
