@@ -27,8 +27,8 @@ Expected<GridShape> parseGridShape(std::string_view text) {
         shape.keys >= 1)
       return shape;
   }
-  return Error{"--attn " + std::string(text) +
-               ": expected rows x columns such as 4x4, both at least 1"};
+  return Error{"'" + std::string(text) +
+               "' vs query x key shards such as 4x4, both at least 1"};
 }
 
 Expected<Plan> makePlan(const ClusterRule &rule) {

@@ -1,5 +1,6 @@
 #include "rshard/tokenset/Plan.h"
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include <set>
@@ -67,6 +68,15 @@ Expected<RowTypes> readTypes(const Json &object) {
   return types ? std::move(types) : bad(types.error().message);
 }
 
+/// `line 2, column 5` of the byte with this number, counted from 1.
+std::string placeOf(std::string_view text, size_t byte) {
+  std::string_view before = text.substr(0, byte ? byte - 1 : 0);
+  size_t line =
+      1 + static_cast<size_t>(std::count(before.begin(), before.end(), '\n'));
+  size_t column = before.size() - (before.rfind('\n') + 1) + 1;
+  return "line " + std::to_string(line) + ", column " + std::to_string(column);
+}
+
 /// nlohmann keeps the last of two equal keys without a word: refuse them.
 Expected<Json> readObject(std::string_view text) {
   // `types` alone holds an object: keys of both depths together are few.
@@ -85,8 +95,10 @@ Expected<Json> readObject(std::string_view text) {
     if (!twice.empty())
       return bad("key `" + twice + "` is given twice");
     return plan;
-  } catch (const Json::exception &error) {
-    return bad(error.what());
+  } catch (const Json::parse_error &error) {
+    // The library's own text repeats the input; the place is what a reader
+    // needs.
+    return bad("not valid JSON at " + placeOf(text, error.byte));
   }
 }
 

@@ -95,10 +95,8 @@ ExitStatus Compilation::load() {
   if (from == Phase::Model) {
     auto plan =
         request.plan.make(request.target == Target::CUDA ? "bf16" : "f32");
-    if (!plan) {
-      llvm::errs() << plan.error().message << "\n";
-      return BadInput;
-    }
+    if (!plan)
+      return refuse(plan.error().message);
     options.phases.plan = std::move(*plan);
   } else if (request.plan.given()) {
     return refuse(request.model.getPath() + ": it holds a plan: options "

@@ -25,9 +25,8 @@ struct Options {
 
 static ExitStatus toArtifact(const Options &options) {
   if (options.output.empty() || options.output == "-") {
-    llvm::errs() << "error: an artifact needs a file: -o FILE, or --to PHASE "
-                    "for IR\n";
-    return BadUsage;
+    return refuse("an artifact needs a file: -o FILE, or --to PHASE for IR",
+                  BadUsage);
   }
   ArtifactRequest request{.model = options.model,
                           .plan = options.plan,
@@ -59,17 +58,15 @@ static ExitStatus toPhase(const Options &options) {
       options.from.empty() ? getPhase(module) : *findPhase(options.from);
   if (from == Phase::Model && phases.to > from) {
     auto plan = options.plan.make();
-    if (!plan) {
-      llvm::errs() << plan.error().message << "\n";
-      return BadInput;
-    }
+    if (!plan)
+      return refuse(plan.error().message);
     phases.plan = *plan;
   } else if (options.plan.given()) {
-    llvm::errs() << "error: options of the plan: the plan is made after phase "
-                    "model, from "
-                 << getPhaseName(from) << " to " << getPhaseName(phases.to)
-                 << " none is made\n";
-    return BadUsage;
+    return refuse("options of the plan: the plan is made after phase model, "
+                  "from " +
+                      getPhaseName(from).str() + " to " +
+                      getPhaseName(phases.to).str() + " none is made",
+                  BadUsage);
   }
   if (mlir::failed(runPhases(module, from, phases)))
     return BadInput;

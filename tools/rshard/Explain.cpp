@@ -1,13 +1,13 @@
 //===- Explain.cpp - rshard explain ---------------------------------------===//
 
 #include "Commands.h"
-#include "OptionChecks.h"
 #include "PlanPicture.h"
 #include "Subject.h"
 #include "rshard/tokenset/Prediction.h"
 #include "rshard/tokenset/Views.h"
 #include "llvm/Support/FormatVariadic.h"
 #include "llvm/Support/raw_ostream.h"
+#include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
 
 using namespace rshard;
@@ -17,8 +17,7 @@ using nlohmann::json;
 
 namespace {
 struct Options {
-  SubjectOptions subject;
-  int64_t length = 28;
+  SubjectOptions subject{28, "tokens of the text that is looked at"};
   bool oneBased = false, json = false;
 };
 
@@ -119,7 +118,7 @@ static ExitStatus run(const Options &options) {
   if (ExitStatus status = options.subject.load(subject); status != Success)
     return status;
   const Plan &plan = subject.plan;
-  int64_t length = std::min(options.length, plan.limit());
+  int64_t length = subject.length;
   auto views = nodeViews(plan, length);
   auto summary = summarizeViews(plan, length);
   if (!views || !summary)
@@ -134,7 +133,7 @@ static ExitStatus run(const Options &options) {
     bool bidirectional = false;
     for (const Mask &mask : subject.shardedMasks())
       bidirectional |= mask.kind == MaskKind::Full;
-    if (!bidirectional && length < plan.limit()) {
+    if (!bidirectional && length < subject.limit()) {
       auto next = predict(subject, {length, 1, 1});
       if (!next)
         return refuse(next.error().message);
@@ -171,11 +170,6 @@ void rshard::tool::addExplain(CLI::App &app, ExitStatus &status) {
   CLI::App *command = app.add_subcommand(
       "explain", "say who holds which tokens, and what it costs");
   options->subject.add(*command);
-  command
-      ->add_option("--length", options->length,
-                   "tokens of the text that is looked at [28]")
-      ->type_name("N")
-      ->check(atLeast(1));
   command->add_flag("--one-based", options->oneBased,
                     "count positions from 1, as figures do");
   command->add_flag("--json", options->json, "print one JSON object");

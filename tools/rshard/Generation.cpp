@@ -12,11 +12,10 @@ static double secondsSince(Clock::time_point begin) {
   return std::chrono::duration<double>(Clock::now() - begin).count();
 }
 
-tokenset::Expected<Generation>
-rshard::tool::generate(runtime::Session &session,
-                       const std::vector<int32_t> &prompt,
-                       const GenerationOptions &options,
-                       const std::function<bool(int32_t)> &emit) {
+tokenset::Expected<Generation> rshard::tool::generate(
+    runtime::Session &session, const std::vector<int32_t> &prompt,
+    const GenerationOptions &options, runtime::Progress progress,
+    const std::function<bool(int32_t)> &emit) {
   auto sampler = runtime::Sampler::create(options.sampling);
   if (!sampler)
     return sampler.error();
@@ -27,25 +26,34 @@ rshard::tool::generate(runtime::Session &session,
 
   std::vector<float> last;
   auto step = [&](int64_t begin, int64_t count) -> tokenset::Expected<void> {
+    bool needed = begin + count == static_cast<int64_t>(out.tokens.size());
     auto rows = session.step({out.tokens.data() + begin, size_t(count)}, begin,
                              options.keepRows ? runtime::Want::All
-                                              : runtime::Want::Last);
+                             : needed         ? runtime::Want::Last
+                                              : runtime::Want::None);
     if (!rows)
       return rows.error();
     out.width = rows->width;
     if (options.keepRows)
       out.rows.insert(out.rows.end(), rows->data,
                       rows->data + rows->rows * rows->width);
-    std::span<const float> row = rows->row(rows->rows - 1);
-    last.assign(row.begin(), row.end());
+    if (needed) {
+      std::span<const float> row = rows->row(rows->rows - 1);
+      last.assign(row.begin(), row.end());
+    }
     return {};
   };
 
   Clock::time_point begin = Clock::now();
-  int64_t chunk = options.chunk ? options.chunk : out.promptLength;
-  for (int64_t at = 0; at < out.promptLength; at += chunk)
-    if (auto done = step(at, std::min(chunk, out.promptLength - at)); !done)
+  int64_t chunk = options.chunk ? options.chunk : session.largestStep();
+  for (int64_t at = 0; at < out.promptLength;) {
+    int64_t count = std::min(chunk, out.promptLength - at);
+    if (auto done = step(at, count); !done)
       return done.error();
+    at += count;
+    progress(uint64_t(at), uint64_t(out.promptLength));
+  }
+  progress = {}; // its line goes before tokens come
   out.promptSeconds = secondsSince(begin);
 
   begin = Clock::now();

@@ -29,10 +29,11 @@ struct Generation {
 };
 
 /// Runs the prompt, then one token at a time; calls `emit` with each new token
-/// as soon as it is known, and stops if it returns false.
+/// as soon as it is known, and stops if it returns false. `progress` hears of
+/// every step of the prompt.
 tokenset::Expected<Generation>
 generate(runtime::Session &session, const std::vector<int32_t> &prompt,
-         const GenerationOptions &options,
+         const GenerationOptions &options, runtime::Progress progress,
          const std::function<bool(int32_t)> &emit);
 
 } // namespace rshard::tool

@@ -17,6 +17,8 @@ public:
   explicit ModelOptions(bool required = true) : required(required) {}
   void add(CLI::App &app);
   const std::string &getPath() const { return path; }
+  /// Whether --config was given.
+  bool overridden() const { return !overrides.empty(); }
 
   /// Loads the model and says on stderr what was inferred. Errors are
   /// diagnostics of the context.

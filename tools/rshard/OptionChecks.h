@@ -11,32 +11,34 @@
 
 namespace rshard::tool {
 
-inline CLI::Validator atLeast(int64_t least) {
+/// `check` says what is wrong with a value, or nothing.
+inline CLI::Validator
+valid(std::function<std::string(const std::string &)> check) {
   return CLI::Validator(
-      [least](const std::string &text) {
-        int64_t value = 0;
-        return CLI::detail::lexical_cast(text, value) && value >= least &&
-                       value <= INT32_MAX
-                   ? std::string()
-                   : "'" + text + "' vs an integer from " +
-                         std::to_string(least) + " to " +
-                         std::to_string(INT32_MAX);
-      },
-      "");
+      [check](const std::string &text) { return check(text); }, "");
+}
+
+inline CLI::Validator atLeast(int64_t least) {
+  return valid([least](const std::string &text) {
+    int64_t value = 0;
+    return CLI::detail::lexical_cast(text, value) && value >= least &&
+                   value <= INT32_MAX
+               ? std::string()
+               : "'" + text + "' vs an integer from " + std::to_string(least) +
+                     " to " + std::to_string(INT32_MAX);
+  });
 }
 
 inline CLI::Validator oneOf(std::vector<std::string> names) {
-  return CLI::Validator(
-      [names](const std::string &text) {
-        std::string list;
-        for (const std::string &name : names) {
-          if (name == text)
-            return std::string();
-          list += (list.empty() ? "" : ", ") + name;
-        }
-        return "'" + text + "' vs one of " + list;
-      },
-      "");
+  return valid([names](const std::string &text) {
+    std::string list;
+    for (const std::string &name : names) {
+      if (name == text)
+        return std::string();
+      list += (list.empty() ? "" : ", ") + name;
+    }
+    return "'" + text + "' vs one of " + list;
+  });
 }
 
 } // namespace rshard::tool

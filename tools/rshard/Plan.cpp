@@ -1,19 +1,18 @@
 //===- Plan.cpp - rshard plan ---------------------------------------------===//
 
 #include "Commands.h"
-#include "OptionChecks.h"
 #include "Output.h"
 #include "Subject.h"
 #include "rshard/tokenset/Views.h"
 #include "llvm/Support/raw_ostream.h"
+#include <CLI/CLI.hpp>
 
 using namespace rshard;
 using namespace rshard::tool;
 
 namespace {
 struct Options {
-  SubjectOptions subject;
-  int64_t length = 128;
+  SubjectOptions subject{128, "tokens of the text whose views are said"};
   std::string output = "-";
 };
 } // namespace
@@ -25,8 +24,7 @@ static ExitStatus run(const Options &options) {
   std::string text = tokenset::printPlan(subject.plan);
   if (ExitStatus status = writeOutput(options.output, text); status != Success)
     return status;
-  auto views = tokenset::summarizeViews(
-      subject.plan, std::min(options.length, subject.plan.limit()));
+  auto views = tokenset::summarizeViews(subject.plan, subject.length);
   if (!views)
     return refuse(views.error().message);
   llvm::errs() << tokenset::describe(subject.plan, *views) << "\n";
@@ -38,11 +36,6 @@ void rshard::tool::addPlan(CLI::App &app, ExitStatus &status) {
   CLI::App *command =
       app.add_subcommand("plan", "make a plan by hand and write it as JSON");
   options->subject.add(*command);
-  command
-      ->add_option("--length", options->length,
-                   "tokens of the text whose views are said [128]")
-      ->type_name("N")
-      ->check(atLeast(1));
   command
       ->add_option("-o,--output", options->output, "output file; - is stdout")
       ->type_name("FILE");

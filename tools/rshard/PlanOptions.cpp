@@ -9,6 +9,14 @@
 using namespace rshard;
 using namespace rshard::tool;
 
+/// `1,0`: two numbers.
+static bool parseLayers(const std::string &text, int32_t &first,
+                        int32_t &last) {
+  int used = 0;
+  return std::sscanf(text.c_str(), "%9d,%9d%n", &first, &last, &used) == 2 &&
+         used == static_cast<int>(text.size()) && first >= 0 && last >= 0;
+}
+
 void PlanOptions::add(CLI::App &app) {
   const char *group = "Plan";
   app.add_option("--plan", file, "read the plan from this JSON file")
@@ -33,10 +41,20 @@ void PlanOptions::add(CLI::App &app) {
   app.add_option("--attn", attn,
                  "grid of AttnNodes, query x key shards [what the rule yields]")
       ->type_name("QxK")
+      ->check(valid([](const std::string &text) {
+        auto shape = tokenset::parseGridShape(text);
+        return shape ? "" : shape.error().message;
+      }))
       ->group(group);
   app.add_option("--client-layers", clientLayers,
                  "first and last layers that the client runs [0,0]")
       ->type_name("L0,L1")
+      ->check(valid([](const std::string &text) {
+        int32_t first = 0, last = 0;
+        return parseLayers(text, first, last)
+                   ? ""
+                   : "'" + text + "' vs two numbers such as 1,0";
+      }))
       ->group(group);
   auto type = [&](const char *name, std::string &value, const char *help) {
     app.add_option(name, value, help)
@@ -70,30 +88,23 @@ rshard::tool::readPlanFile(const std::string &path) {
   std::ostringstream text;
   text << in.rdbuf();
   if (!in)
-    return tokenset::Error{path + ": error: cannot read the plan"};
+    return tokenset::Error{path + ": cannot read the plan"};
   auto plan = tokenset::parsePlan(text.str());
   if (!plan)
-    return tokenset::Error{path + ": error: " + plan.error().message};
+    return tokenset::Error{path + ": " + plan.error().message};
   return plan;
 }
 
-/// `1,0`: two numbers.
-static bool parseLayers(const std::string &text, int32_t &first,
-                        int32_t &last) {
-  int used = 0;
-  return std::sscanf(text.c_str(), "%9d,%9d%n", &first, &last, &used) == 2 &&
-         used == static_cast<int>(text.size()) && first >= 0 && last >= 0;
-}
-
-tokenset::Expected<tokenset::Plan> PlanOptions::make(const std::string &usualActivations) const {
+tokenset::Expected<tokenset::Plan>
+PlanOptions::make(const std::string &usualActivations) const {
   if (!file.empty()) {
     if (ruleGiven())
-      return tokenset::Error{"error: --plan: options of another plan were "
+      return tokenset::Error{"--plan: options of another plan were "
                              "given too; only --ranks changes a file's plan"};
     auto plan = readPlanFile(file);
     if (plan && ranks)
       if (auto placed = tokenset::place(*plan, *ranks); !placed)
-        return tokenset::Error{"error: --ranks: " + placed.error().message};
+        return tokenset::Error{"--ranks: " + placed.error().message};
     return plan;
   }
   tokenset::ClusterRule rule;
@@ -102,24 +113,18 @@ tokenset::Expected<tokenset::Plan> PlanOptions::make(const std::string &usualAct
   rule.period = period;
   rule.group = group;
   rule.ranks = ranks;
-  if (!attn.empty()) {
-    auto shape = tokenset::parseGridShape(attn);
-    if (!shape)
-      return tokenset::Error{"error: --attn: " + shape.error().message};
-    rule.attn = *shape;
-  }
-  if (!clientLayers.empty() &&
-      !parseLayers(clientLayers, rule.clientFirst, rule.clientLast))
-    return tokenset::Error{"error: --client-layers: " + clientLayers +
-                           " vs two numbers, like 1,0"};
-  auto types =
-      tokenset::parseRowTypes(activations.empty() ? usualActivations : activations,
-                              partials.empty() ? "f32" : partials);
+  if (!attn.empty())
+    rule.attn = *tokenset::parseGridShape(attn);
+  if (!clientLayers.empty())
+    parseLayers(clientLayers, rule.clientFirst, rule.clientLast);
+  auto types = tokenset::parseRowTypes(activations.empty() ? usualActivations
+                                                           : activations,
+                                       partials.empty() ? "f32" : partials);
   if (!types)
-    return tokenset::Error{"error: plan: " + types.error().message};
+    return tokenset::Error{"plan: " + types.error().message};
   rule.types = *types;
   auto plan = tokenset::makePlan(rule);
   if (!plan)
-    return tokenset::Error{"error: plan: " + plan.error().message};
+    return tokenset::Error{"plan: " + plan.error().message};
   return plan;
 }

@@ -23,7 +23,8 @@ public:
   bool given() const;
   /// The plan, from the file or by the figure's rule.
   /// `usualActivations`: the type of rows without --activations.
-  tokenset::Expected<tokenset::Plan> make(const std::string &usualActivations = "f32") const;
+  tokenset::Expected<tokenset::Plan>
+  make(const std::string &usualActivations = "f32") const;
 
 private:
   /// Whether any option was given that makes a plan by the rule.

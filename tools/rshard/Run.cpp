@@ -16,7 +16,7 @@ namespace {
 struct Options {
   ModelOptions model;
   PlanOptions plan;
-  std::string weights, cpu = "native", logits, hidden;
+  std::string weights, cpu, logits, hidden;
   std::optional<std::string> prompt, tokens;
   GenerationOptions generation;
   int64_t capacity = 0;
@@ -28,6 +28,20 @@ struct Options {
 static bool isArtifact(const std::string &path) {
   return std::filesystem::is_regular_file(path) && !path.ends_with(".mlir") &&
          !path.ends_with(".mlirbc");
+}
+
+/// What an artifact has settled: options that would change nothing.
+static ExitStatus checkArtifact(const Options &options) {
+  const std::string &path = options.model.getPath();
+  if (options.plan.given())
+    return refuse(path + ": the artifact's plan cannot be changed", BadUsage);
+  if (options.model.overridden())
+    return refuse(path + ": the artifact's model cannot be changed: --config",
+                  BadUsage);
+  if (!options.cpu.empty())
+    return refuse(path + ": the artifact's code is generated: --cpu", BadUsage);
+  auto artifact = runtime::Artifact::open(path);
+  return artifact ? Success : refuse(artifact.error().message);
 }
 
 /// The directory with weights and tokenizer.
@@ -46,14 +60,11 @@ static ExitStatus findArtifact(const Options &options,
                                std::filesystem::path &path) {
   if (isArtifact(options.model.getPath())) {
     path = options.model.getPath();
-    if (options.plan.given())
-      return refuse(path.string() + ": the artifact's plan cannot be changed",
-                    BadUsage);
     return Success;
   }
   ArtifactRequest request{.model = options.model,
                           .plan = options.plan,
-                          .cpu = options.cpu,
+                          .cpu = options.cpu.empty() ? "native" : options.cpu,
                           .assembler = "",
                           .from = {},
                           .dumpPhases = {},
@@ -79,6 +90,11 @@ static tokenset::Expected<void> check(const Options &options,
 }
 
 static ExitStatus run(Options &options) {
+  if (!std::filesystem::exists(options.model.getPath()))
+    return refuse(options.model.getPath() + ": no such file or directory");
+  if (isArtifact(options.model.getPath()))
+    if (ExitStatus status = checkArtifact(options); status != Success)
+      return status;
   auto directory = getDirectory(options);
   if (!directory)
     return refuse(directory.error().message);
@@ -122,6 +138,7 @@ static ExitStatus run(Options &options) {
   RunReport report(*session, *prompt, options.json);
   auto generation =
       generate(*session, prompt->tokens, options.generation,
+               Progress("running the prompt"),
                [&](int32_t token) { return report.stream(token); });
   if (!generation)
     return refuse(generation.error().message);

@@ -1,26 +1,29 @@
 //===- Subject.cpp - the plan that a command is about ---------------------===//
 
 #include "Subject.h"
+#include "OptionChecks.h"
 #include "mlir/IR/MLIRContext.h"
 #include "rshard/Driver/DiagnosticPrinter.h"
 #include "rshard/Driver/Phases.h"
 #include "rshard/Plan/PlanSymbols.h"
 #include "rshard/Register.h"
-#include "llvm/Support/raw_ostream.h"
 #include <algorithm>
 
 using namespace rshard;
 using namespace rshard::tool;
 using tokenset::Mask;
 
-static ExitStatus fail(const std::string &message, ExitStatus status) {
-  llvm::errs() << message << "\n";
-  return status;
-}
-
 void SubjectOptions::add(CLI::App &app) {
   model.add(app);
   plan.add(app);
+  app.add_option("--length", length, what + " [" + std::to_string(length) + "]")
+      ->type_name("N")
+      ->check(atLeast(1));
+}
+
+int64_t SubjectOptions::Subject::limit() const {
+  int64_t positions = model ? model->positions : 0;
+  return positions ? std::min(plan.limit(), positions) : plan.limit();
 }
 
 std::vector<Mask> SubjectOptions::Subject::shardedMasks() const {
@@ -41,16 +44,22 @@ std::vector<Mask> SubjectOptions::Subject::maskClasses() const {
 ExitStatus SubjectOptions::load(Subject &subject) const {
   const std::string &path = model.getPath();
   bool isPlan = path.size() > 5 && path.ends_with(".json");
-  if (!path.empty() && !isPlan)
-    return loadModel(subject);
+  ExitStatus status =
+      path.empty() || isPlan ? loadPlan(subject, isPlan) : loadModel(subject);
+  if (status == Success)
+    subject.length = std::min(length, subject.limit());
+  return status;
+}
+
+ExitStatus SubjectOptions::loadPlan(Subject &subject, bool isPlan) const {
+  const std::string &path = model.getPath();
   if (isPlan && plan.given())
-    return fail("error: " + path +
-                    " is a plan: options of another one were "
-                    "given too",
-                BadUsage);
+    return refuse(path + ": it is a plan: options of another one were given "
+                         "too",
+                  BadUsage);
   auto made = isPlan ? readPlanFile(path) : plan.make();
   if (!made)
-    return fail(made.error().message, BadInput);
+    return refuse(made.error().message);
   subject.plan = std::move(*made);
   return Success;
 }
@@ -68,14 +77,13 @@ ExitStatus SubjectOptions::loadModel(Subject &subject) const {
   if (getPhase(module) == Phase::Model) {
     auto made = plan.make();
     if (!made)
-      return fail(made.error().message, BadInput);
+      return refuse(made.error().message);
     if (mlir::failed(attachPlan(module, *made)))
       return BadInput;
   } else if (plan.given()) {
-    return fail("error: " + model.getPath() +
-                    " holds a plan: options of "
-                    "another one were given too",
-                BadUsage);
+    return refuse(model.getPath() + ": it holds a plan: options of another "
+                                    "one were given too",
+                  BadUsage);
   }
   mlir::FailureOr<tokenset::Plan> attached = readPlan(module);
   if (mlir::failed(attached))

@@ -14,6 +14,9 @@ namespace rshard::tool {
 /// verify look at.
 class SubjectOptions {
 public:
+  /// `length`: the usual one; `what`: the help of --length.
+  SubjectOptions(int64_t length, std::string what)
+      : length(length), what(std::move(what)) {}
   void add(CLI::App &app);
 
   struct Subject {
@@ -25,16 +28,23 @@ public:
     std::vector<tokenset::Mask> shardedMasks() const;
     /// The distinct ones.
     std::vector<tokenset::Mask> maskClasses() const;
+    /// Positions that plan and model reach.
+    int64_t limit() const;
+    /// --length, as far as there are positions.
+    int64_t length = 0;
   };
 
   /// Prints what is wrong and returns the exit status, or Success.
   ExitStatus load(Subject &subject) const;
 
 private:
+  ExitStatus loadPlan(Subject &subject, bool isPlan) const;
   ExitStatus loadModel(Subject &subject) const;
 
   ModelOptions model{/*required=*/false};
   PlanOptions plan;
+  int64_t length;
+  std::string what;
 };
 
 } // namespace rshard::tool

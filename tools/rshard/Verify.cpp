@@ -2,9 +2,9 @@
 
 #include "rshard/tokenset/Verify.h"
 #include "Commands.h"
-#include "OptionChecks.h"
 #include "Subject.h"
 #include "llvm/Support/raw_ostream.h"
+#include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
 
 using namespace rshard;
@@ -13,8 +13,7 @@ using namespace rshard::tokenset;
 
 namespace {
 struct Options {
-  SubjectOptions subject;
-  int64_t length = 256;
+  SubjectOptions subject{256, "positions whose routes are checked"};
   bool json = false;
 };
 
@@ -99,12 +98,9 @@ static ExitStatus run(const Options &options) {
   SubjectOptions::Subject subject;
   if (ExitStatus status = options.subject.load(subject); status != Success)
     return status;
-  int64_t length = std::min(options.length, subject.plan.limit());
-  if (subject.model && subject.model->positions)
-    length = std::min(length, subject.model->positions);
   ExitStatus status = Success;
   nlohmann::json list = nlohmann::json::array();
-  for (const Check &one : check(subject, length)) {
+  for (const Check &one : check(subject, subject.length)) {
     bool good = bool(one.result);
     if (!good)
       status = BadInput;
@@ -122,10 +118,11 @@ static ExitStatus run(const Options &options) {
                    << ": " << one.result.error().message << "\n";
   }
   if (options.json)
-    llvm::outs() << nlohmann::json{{"length", length}, {"checks", list}}.dump()
-                 << "\n";
+    llvm::outs()
+        << nlohmann::json{{"length", subject.length}, {"checks", list}}.dump()
+        << "\n";
   else if (status == Success)
-    llvm::outs() << "checked " << length << " positions on "
+    llvm::outs() << "checked " << subject.length << " positions on "
                  << subject.plan.nodes() << " nodes and "
                  << subject.plan.rankCount() << " ranks\n";
   return status;
@@ -136,11 +133,6 @@ void rshard::tool::addVerify(CLI::App &app, ExitStatus &status) {
   CLI::App *command = app.add_subcommand(
       "verify", "check a plan and its routes before anything runs");
   options->subject.add(*command);
-  command
-      ->add_option("--length", options->length,
-                   "positions whose routes are checked [256]")
-      ->type_name("N")
-      ->check(atLeast(1));
   command->add_flag("--json", options->json, "print one JSON object");
   command->footer("\nExamples:\n"
                   "  rshard verify plan.json\n"
