@@ -12,15 +12,6 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 TESTS = Path(os.environ.get("RSHARD_BUILD", ROOT / "build")) / "bin" / "IntegrationTests"
 
 FULL, SLIDING = "full_attention", "sliding_attention"
-LLAMA3 = {
-    "rope_type": "llama3",
-    "rope_theta": 500000.0,
-    "factor": 8.0,
-    "low_freq_factor": 1.0,
-    "high_freq_factor": 4.0,
-    "original_max_position_embeddings": 64,
-}
-LINEAR = {"rope_type": "linear", "rope_theta": 10000.0, "factor": 4.0}
 
 # Plans and client layers, of those that the tests know.
 EVERYTHING = ["*_0_0", "*_1_1"]
@@ -57,10 +48,10 @@ MODELS = {
     ),
     "llama-biases-llama3": (
         "LlamaForCausalLM",
-        {"attention_bias": True, "mlp_bias": True, "rope_parameters": LLAMA3},
+        {"attention_bias": True, "mlp_bias": True, "rope_parameters": generate.LLAMA3},
         SOME,
     ),
-    "llama-linear-bf16": ("LlamaForCausalLM", {"rope_parameters": LINEAR, "dtype": "bfloat16"}, SOME),
+    "llama-linear-bf16": ("LlamaForCausalLM", {"rope_parameters": generate.LINEAR, "dtype": "bfloat16"}, SOME),
     "llama-f16-files": ("LlamaForCausalLM", {"dtype": "float16", "shards": 3}, SOME),
     "gpt2-untied": ("GPT2LMHeadModel", {"tie_word_embeddings": False, "n_inner": 100}, SOME),
     "bert": ("BertModel", {"type_vocab_size": 3, "num_hidden_layers": 4}, SOME),

@@ -22,6 +22,17 @@ from model import load
 
 LENGTHS = (1, 2, 13, 64, 173)
 
+# Values of `rope_parameters`.
+LINEAR = {"rope_type": "linear", "rope_theta": 10000.0, "factor": 4.0}
+LLAMA3 = {
+    "rope_type": "llama3",
+    "rope_theta": 500000.0,
+    "factor": 8.0,
+    "low_freq_factor": 1.0,
+    "high_freq_factor": 4.0,
+    "original_max_position_embeddings": 64,
+}
+
 DECODER = {
     "attention_dropout": 0.0,
     "bos_token_id": 1,

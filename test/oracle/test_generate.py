@@ -13,15 +13,6 @@ from rope import inverse_frequencies
 
 TOKENS = np.random.default_rng(5).integers(0, 499, 48)
 BIASED = {"attention_bias": True, "mlp_bias": True}
-LINEAR = {"rope_type": "linear", "rope_theta": 10000.0, "factor": 4.0}
-LLAMA3 = {
-    "rope_type": "llama3",
-    "rope_theta": 500000.0,
-    "factor": 8.0,
-    "low_freq_factor": 1.0,
-    "high_freq_factor": 4.0,
-    "original_max_position_embeddings": 64,
-}
 
 
 def output(directory, architecture, **keys):
@@ -40,20 +31,20 @@ def test_every_architecture(tmp_path, architecture):
     assert ("greedy_13_48" in reference) == (architecture != "BertModel")
 
 
-@pytest.mark.parametrize("keys", [BIASED, {"rope_parameters": LINEAR}, {"rope_parameters": LLAMA3}])
+@pytest.mark.parametrize("keys", [BIASED, {"rope_parameters": generate.LINEAR}, {"rope_parameters": generate.LLAMA3}])
 def test_keys_change_the_output(tmp_path, keys):
     assert not np.allclose(output(tmp_path, "LlamaForCausalLM"), output(tmp_path, "LlamaForCausalLM", **keys))
 
 
 def test_older_rope_keys(tmp_path):
-    newer = output(tmp_path, "LlamaForCausalLM", rope_parameters=LINEAR)
+    newer = output(tmp_path, "LlamaForCausalLM", rope_parameters=generate.LINEAR)
     older = {"rope_theta": 10000.0, "rope_scaling": {"type": "linear", "factor": 4.0}}
     assert np.array_equal(newer, output(tmp_path, "LlamaForCausalLM", rope_parameters=None, **older))
 
 
 def test_llama3_frequencies():
     plain = inverse_frequencies({"rope_theta": 500000.0}, 64)
-    scaled = inverse_frequencies({"rope_parameters": LLAMA3}, 64)
+    scaled = inverse_frequencies({"rope_parameters": generate.LLAMA3}, 64)
     wavelength = 2 * np.pi / plain
     short, long = wavelength < 64 / 4.0, wavelength > 64 / 1.0
     assert short.any() and long.any() and not (short | long).all()
