@@ -45,6 +45,12 @@ LogicalResult RouteOp::verify() {
     return emitOpError("of kind ")
            << stringifyRouteKind(getKind())
            << (rule.masked ? " has no mask" : " has a mask");
+  if (getLayerClass().has_value() != rule.masked)
+    return emitOpError("of kind ")
+           << stringifyRouteKind(getKind())
+           << (rule.masked ? " has no class" : " has a class");
+  if (auto number = getLayerClassAttr(); number && number.getInt() < 0)
+    return emitOpError("class ") << number.getInt() << " vs 0 or more";
   if (getTypes().size() != rule.tensors)
     return emitOpError("of kind ")
            << stringifyRouteKind(getKind()) << " moves " << getTypes().size()

@@ -28,16 +28,27 @@ def RShard_RouteOp : RShard_Op<"route", [Symbol]> {
     Which rows these are follows from the plan, the mask and the step (C2); no op lists them. `begin` and `source` say
     which received rows are the partials of row t: source[begin[t]], ..., source[begin[t+1]-1], in the order of C3.
 
-    Constraints: a mask is given for `query`, `key` and `partial` alone; the number of types is that of the table;
-    element types are f32, bf16 or f16, that of lse f32.
+    Layers whose attention has the same mask, scale and shapes are one *class* and share routes; classes are numbered
+    from 0.
+
+    Constraints: a class and a mask are given for `query`, `key` and `partial` alone; a class is not negative; the number
+    of types is that of the table; element types are f32, bf16 or f16, that of lse f32.
 
     ```mlir
-    rshard.route @key0 key mask <causal> : [tensor<?x2x16xf32>, tensor<?x2x16xf32>]
+    rshard.route @key0 key class 0 mask <causal> : [tensor<?x2x16xf32>, tensor<?x2x16xf32>]
     ```
   }];
-  let arguments = (ins SymbolNameAttr:$sym_name, RShard_RouteKindAttr:$kind, OptionalAttr<RShard_MaskAttr>:$mask,
-                       TypeArrayAttr:$types);
-  let assemblyFormat = "$sym_name custom<Keyword>($kind) (`mask` $mask^)? attr-dict `:` $types";
+  let arguments = (ins SymbolNameAttr:$sym_name, RShard_RouteKindAttr:$kind, OptionalAttr<I64Attr>:$layerClass,
+                       OptionalAttr<RShard_MaskAttr>:$mask, TypeArrayAttr:$types);
+  let assemblyFormat = [{
+    $sym_name custom<Keyword>($kind) (`class` $layerClass^)? (`mask` $mask^)? attr-dict `:` $types
+  }];
+  let extraClassDeclaration = [{
+    /// The rows of one tensor that moves.
+    ::mlir::RankedTensorType getTensor(size_t index) {
+      return ::llvm::cast<::mlir::RankedTensorType>(::llvm::cast<::mlir::TypeAttr>(getTypes()[index]).getValue());
+    }
+  }];
   let hasVerifier = 1;
 }
 

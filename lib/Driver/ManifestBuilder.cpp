@@ -5,6 +5,7 @@
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "rshard/Plan/PlanSymbols.h"
+#include "rshard/Plan/RouteSet.h"
 #include "rshard/Target/CUDA/Assemble.h"
 #include "rshard/runtime/ABI.h"
 #include "rshard/runtime/Hash.h"
@@ -12,11 +13,6 @@
 
 using namespace mlir;
 using namespace rshard;
-
-static RankedTensorType getTensor(RouteOp route, unsigned index) {
-  return cast<RankedTensorType>(
-      cast<TypeAttr>(route.getTypes()[index]).getValue());
-}
 
 /// The model as its routes and its two ends on the client show it.
 static FailureOr<runtime::ModelInfo> describeModel(ModuleOp module) {
@@ -33,17 +29,17 @@ static FailureOr<runtime::ModelInfo> describeModel(ModuleOp module) {
   info.layers = classes.size();
   info.layerMask.assign(classes.asArrayRef().begin(),
                         classes.asArrayRef().end());
-  for (RouteOp route : module.getOps<RouteOp>()) {
-    if (route.getKind() == RouteKind::Enter)
-      info.hidden = getRowWidth(getTensor(route, 0));
-    if (route.getKind() == RouteKind::Query) {
-      info.heads = getTensor(route, 0).getDimSize(1);
-      info.headSize = getTensor(route, 0).getDimSize(2);
-      info.masks.push_back(getMask(*route.getMask()));
-      info.bidirectional |= route.getMask()->getKind() == MaskKind::Full;
-    }
-    if (route.getKind() == RouteKind::Key)
-      info.kvHeads = getTensor(route, 0).getDimSize(1);
+  FailureOr<RouteSet> routes = RouteSet::create(module);
+  if (failed(routes))
+    return failure();
+  info.hidden = getRowWidth(routes->getEnter().getTensor(0));
+  for (int64_t number = 0; number < routes->getNumClasses(); ++number) {
+    RouteOp query = routes->getQuery(number);
+    info.heads = query.getTensor(0).getDimSize(1);
+    info.headSize = query.getTensor(0).getDimSize(2);
+    info.kvHeads = routes->getKey(number).getTensor(0).getDimSize(1);
+    info.masks.push_back(getMask(*query.getMask()));
+    info.bidirectional |= query.getMask()->getKind() == MaskKind::Full;
   }
   // The vocabulary is the table that token ids index; ids are the first
   // argument behind the layer.

@@ -19,9 +19,7 @@ static RouteOp getRoute(Operation *op, FlatSymbolRefAttr name) {
 
 /// A tensor of the route, with no rows yet.
 template <typename T> static Tensor<T> makeEmpty(RouteOp route, size_t index) {
-  auto type = cast<RankedTensorType>(
-      cast<TypeAttr>(route.getTypes()[index]).getValue());
-  std::vector<int64_t> shape(type.getShape());
+  std::vector<int64_t> shape(route.getTensor(index).getShape());
   shape[0] = 0;
   return Tensor<T>(std::move(shape));
 }

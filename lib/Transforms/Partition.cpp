@@ -227,20 +227,21 @@ LogicalResult Partitioner::checkNames() {
 //===----------------------------------------------------------------------===//
 
 void Partitioner::declareRoutes() {
-  auto declare = [&](const Twine &name, RouteKind kind, MaskAttr mask,
-                     ArrayRef<Type> types) {
+  auto declare = [&](const Twine &name, RouteKind kind, IntegerAttr number,
+                     MaskAttr mask, ArrayRef<Type> types) {
     RouteOp::create(builder, loc, builder.getStringAttr(name),
-                    RouteKindAttr::get(builder.getContext(), kind), mask,
-                    builder.getTypeArrayAttr(types));
+                    RouteKindAttr::get(builder.getContext(), kind), number,
+                    mask, builder.getTypeArrayAttr(types));
   };
-  declare("enter", RouteKind::Enter, {}, {rows});
+  declare("enter", RouteKind::Enter, {}, {}, {rows});
   for (auto [number, c] : llvm::enumerate(classes)) {
-    declare("query" + Twine(number), RouteKind::Query, c.mask, {c.query});
-    declare("key" + Twine(number), RouteKind::Key, c.mask, {c.key, c.key});
-    declare("partial" + Twine(number), RouteKind::Partial, c.mask,
+    IntegerAttr i = builder.getI64IntegerAttr(number);
+    declare("query" + Twine(number), RouteKind::Query, i, c.mask, {c.query});
+    declare("key" + Twine(number), RouteKind::Key, i, c.mask, {c.key, c.key});
+    declare("partial" + Twine(number), RouteKind::Partial, i, c.mask,
             {c.partial, c.lse});
   }
-  declare("leave", RouteKind::Leave, {}, {rows});
+  declare("leave", RouteKind::Leave, {}, {}, {rows});
 }
 
 std::string Partitioner::segmentName(SegmentKey key) const {

@@ -15,6 +15,7 @@
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/IR/IRMapping.h"
 #include "rshard/Plan/PlanSymbols.h"
+#include "rshard/Plan/RouteSet.h"
 #include "rshard/Transforms/Passes.h"
 
 namespace rshard {
@@ -55,7 +56,6 @@ public:
 
 private:
   LogicalResult findPrograms();
-  LogicalResult checkRoutes();
 
   // Walking the programs.
   LogicalResult walk(Block &block, OpBuilder &b);
@@ -99,17 +99,8 @@ private:
   RouteOp routeOf(FlatSymbolRefAttr name) {
     return module.lookupSymbol<RouteOp>(name);
   }
-  static int64_t classNumber(StringRef route) {
-    int64_t number = 0;
-    route.drop_while([](char c) { return !llvm::isDigit(c); })
-        .getAsInteger(10, number);
-    return number;
-  }
   static ShapedType typeOf(Value tensor) {
     return cast<ShapedType>(tensor.getType());
-  }
-  static ShapedType typeOf(RouteOp route, unsigned index) {
-    return cast<ShapedType>(cast<TypeAttr>(route.getTypes()[index]).getValue());
   }
   Value poolOf(StringRef name, ShapedType type);
 
@@ -119,12 +110,12 @@ private:
   std::unique_ptr<Frame> frame;
   IRMapping scalars;
   DenseMap<Value, Place> places;
+  std::optional<RouteSet> routes;
   bool onClient = true;
   /// The client's current rows: those it sends, then those that came back.
   Place clientRows;
   ShapedType hidden;
-  int64_t numClasses = 0, numShardedLayers = 0, firstSharded = 0,
-          numClientLayers = 0;
+  int64_t numShardedLayers = 0, firstSharded = 0, numClientLayers = 0;
 };
 
 } // namespace
@@ -327,18 +318,18 @@ LogicalResult Scheduler::emitSend(SendOp send, OpBuilder &b) {
     // Goes up together with the keys, which follow.
     return success();
   case RouteKind::Key: {
-    int64_t number = classNumber(send.getRoute());
+    int64_t number = *route.getLayerClass();
     std::string name = ("up" + Twine(number)).str();
-    auto query = module.lookupSymbol<RouteOp>(("query" + Twine(number)).str());
     emitExchange(
         b, name, 1 + 2 * number, layer,
-        {message("query", typeOf(query, 0), "send_query", name + ".query_pack"),
-         message("key", typeOf(route, 0), "send_key", name + ".key_pack"),
-         message("value", typeOf(route, 1), "send_key", name + ".key_pack")});
+        {message("query", routes->getQuery(number).getTensor(0), "send_query",
+                 name + ".query_pack"),
+         message("key", route.getTensor(0), "send_key", name + ".key_pack"),
+         message("value", route.getTensor(1), "send_key", name + ".key_pack")});
     return emitCells(number, layer, b);
   }
   case RouteKind::Leave:
-    emitExchange(b, "leave", 1 + 2 * numClasses, layer,
+    emitExchange(b, "leave", 1 + 2 * routes->getNumClasses(), layer,
                  message("leave", hidden, "send_leave", "leave.pack"));
     return success();
   case RouteKind::Partial:
@@ -359,7 +350,8 @@ void Scheduler::emitReceive(ReceiveOp receive, OpBuilder &b) {
   }
   case RouteKind::Partial: {
     std::string merge =
-        ("merge" + Twine(classNumber(receive.getRoute()))).str();
+        ("merge" + Twine(*routeOf(receive.getRouteAttr()).getLayerClass()))
+            .str();
     places[receive.getResult(0)] = {
         Place::Whole, poolOf("partial.o", typeOf(receive.getResult(0))), {}};
     places[receive.getResult(1)] = {
@@ -390,7 +382,7 @@ void Scheduler::emitReceive(ReceiveOp receive, OpBuilder &b) {
 LogicalResult Scheduler::emitCells(int64_t number, Value layer, OpBuilder &b) {
   PartialAttentionOp partial;
   attn.walk([&](ReceiveOp receive) {
-    if (receive.getRoute() != ("query" + Twine(number)).str())
+    if (routeOf(receive.getRouteAttr()) != routes->getQuery(number))
       return;
     for (Operation *user : receive.getResult(0).getUsers())
       if (auto op = dyn_cast<PartialAttentionOp>(user))
@@ -494,14 +486,9 @@ void Scheduler::emitClientAppend(AppendOp append, OpBuilder &b) {
 
 /// The first class of routes whose attention has this mask.
 int64_t Scheduler::classOf(MaskAttr mask) {
-  int64_t number = 0;
-  for (RouteOp route : module.getOps<RouteOp>()) {
-    if (route.getKind() != RouteKind::Query)
-      continue;
-    if (route.getMask() == mask)
+  for (int64_t number = 0; number < routes->getNumClasses(); ++number)
+    if (routes->getQuery(number).getMask() == mask)
       return number;
-    ++number;
-  }
   llvm_unreachable("every layer's mask has a class");
 }
 
@@ -662,40 +649,17 @@ LogicalResult Scheduler::findPrograms() {
   return success();
 }
 
-/// A class of layers is a number behind the names of its three routes; the
-/// runtime's tables are called by the same numbers.
-LogicalResult Scheduler::checkRoutes() {
-  for (RouteOp route : module.getOps<RouteOp>()) {
-    numClasses += route.getKind() == RouteKind::Query;
-    if (route.getKind() == RouteKind::Enter)
-      hidden = typeOf(route, 0);
-  }
-  if (!hidden)
-    return module.emitError("holds no route of kind enter");
-  for (int64_t number = 0; number < numClasses; ++number)
-    for (RouteKind kind :
-         {RouteKind::Query, RouteKind::Key, RouteKind::Partial}) {
-      std::string name = (stringifyRouteKind(kind) + Twine(number)).str();
-      auto route = module.lookupSymbol<RouteOp>(name);
-      if (!route || route.getKind() != kind)
-        return module.emitError("holds no route @")
-               << name << " vs " << numClasses
-               << " classes of routes @query0, @key0, @partial0, ...";
-    }
-  for (RouteOp route : module.getOps<RouteOp>())
-    if (route.getMask() && classNumber(route.getSymName()) >= numClasses)
-      return route.emitOpError("is of class ")
-             << classNumber(route.getSymName()) << " vs less than "
-             << numClasses;
-  return success();
-}
-
 LogicalResult Scheduler::run() {
   FailureOr<tokenset::Plan> plan = readPlan(module);
   if (failed(plan))
     return failure();
-  if (failed(findPrograms()) || failed(checkRoutes()))
+  if (failed(findPrograms()))
     return failure();
+  FailureOr<RouteSet> found = RouteSet::create(module);
+  if (failed(found))
+    return failure();
+  routes = *found;
+  hidden = routes->getEnter().getTensor(0);
   firstSharded = plan->clientFirst;
   numClientLayers = plan->clientFirst + plan->clientLast;
   comp.walk([&](ReceiveOp receive) {

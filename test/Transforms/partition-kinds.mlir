@@ -3,8 +3,8 @@
 
 // Two kinds of layers with different masks: routes of their own, and loops that switch on the kind.
 // CHECK: rshard.layer_classes = array<i32: 0, 1, 0, 1>
-// CHECK: rshard.route @query0{{.*}}mask <causal>
-// CHECK: rshard.route @query1{{.*}}mask <window 8>
+// CHECK: rshard.route @query0{{.*}}class 0 mask <causal>
+// CHECK: rshard.route @query1{{.*}}class 1 mask <window 8>
 // CHECK-DAG: func.func private @full.local(
 // CHECK-DAG: func.func private @local.full(
 // CHECK-LABEL: func.func @comp(

@@ -3,9 +3,9 @@
 
 // CHECK: module attributes {rshard.layer_classes = array<i32: 0, 0, 0>}
 // CHECK: rshard.route @enter{{.*}}enter : [tensor<?x8xf32>]
-// CHECK-NEXT: rshard.route @query0{{.*}}query mask <causal> : [tensor<?x2x4xf32>]
-// CHECK-NEXT: rshard.route @key0{{.*}}key mask <causal> : [tensor<?x2x4xf32>, tensor<?x2x4xf32>]
-// CHECK-NEXT: rshard.route @partial0{{.*}}partial mask <causal> : [tensor<?x2x4xf32>, tensor<?x2xf32>]
+// CHECK-NEXT: rshard.route @query0{{.*}}query class 0 mask <causal> : [tensor<?x2x4xf32>]
+// CHECK-NEXT: rshard.route @key0{{.*}}key class 0 mask <causal> : [tensor<?x2x4xf32>, tensor<?x2x4xf32>]
+// CHECK-NEXT: rshard.route @partial0{{.*}}partial class 0 mask <causal> : [tensor<?x2x4xf32>, tensor<?x2xf32>]
 // CHECK-NEXT: rshard.route @leave{{.*}}leave : [tensor<?x8xf32>]
 
 // The prologue's segment takes nothing but what the attention needs.

@@ -2,13 +2,15 @@
 
 // Modules that verify, but are not what the partitioner writes: an error, whatever they hold.
 
-// expected-error @below {{holds no route @query0 vs 1 classes of routes @query0, @key0, @partial0, ...}}
+// Every class has its three routes, whatever they are called.
+// expected-error @below {{holds no route of kind key and class 0 vs 1 classes}}
 module {
   rshard.sharding @R ["period 1: [0,1)"]
   rshard.grid @grid queries(@R) keys(@R)
   rshard.placement @placement rows(@R) grid(@grid) client_layers(0, 0) ranks [0, 0, 0]
   rshard.route @enter enter : [tensor<?x8xf32>]
-  rshard.route @q query mask <causal> : [tensor<?x2x4xf32>]
+  rshard.route @leave leave : [tensor<?x8xf32>]
+  rshard.route @q query class 0 mask <causal> : [tensor<?x2x4xf32>]
   func.func @client(%self: index) attributes {rshard.role = #rshard.role<client>} { return }
   func.func @comp(%self: index) attributes {rshard.role = #rshard.role<comp>} { return }
   func.func @attn(%self: index) attributes {rshard.role = #rshard.role<attn>} { return }
@@ -65,6 +67,70 @@ module {
     %x = rshard.receive @leave layer %self : tensor<?x8xbf16>
     return %x : tensor<?x8xbf16>
   }
+  func.func @comp(%self: index) attributes {rshard.role = #rshard.role<comp>} { return }
+  func.func @attn(%self: index) attributes {rshard.role = #rshard.role<attn>} { return }
+}
+
+// -----
+
+// expected-error @below {{holds no route of kind leave}}
+module {
+  rshard.sharding @R ["period 1: [0,1)"]
+  rshard.grid @grid queries(@R) keys(@R)
+  rshard.placement @placement rows(@R) grid(@grid) client_layers(0, 0) ranks [0, 0, 0]
+  rshard.route @enter enter : [tensor<?x8xf32>]
+  func.func @client(%self: index) attributes {rshard.role = #rshard.role<client>} { return }
+  func.func @comp(%self: index) attributes {rshard.role = #rshard.role<comp>} { return }
+  func.func @attn(%self: index) attributes {rshard.role = #rshard.role<attn>} { return }
+}
+
+// -----
+
+module {
+  rshard.sharding @R ["period 1: [0,1)"]
+  rshard.grid @grid queries(@R) keys(@R)
+  rshard.placement @placement rows(@R) grid(@grid) client_layers(0, 0) ranks [0, 0, 0]
+  rshard.route @enter enter : [tensor<?x8xf32>]
+  rshard.route @leave leave : [tensor<?x8xf32>]
+  // expected-note @below {{the first one}}
+  rshard.route @q query class 0 mask <causal> : [tensor<?x2x4xf32>]
+  // expected-error @below {{'rshard.route' op is the second of kind query and class 0 vs 1}}
+  rshard.route @query0 query class 0 mask <full> : [tensor<?x2x4xf32>]
+  func.func @client(%self: index) attributes {rshard.role = #rshard.role<client>} { return }
+  func.func @comp(%self: index) attributes {rshard.role = #rshard.role<comp>} { return }
+  func.func @attn(%self: index) attributes {rshard.role = #rshard.role<attn>} { return }
+}
+
+// -----
+
+module {
+  rshard.sharding @R ["period 1: [0,1)"]
+  rshard.grid @grid queries(@R) keys(@R)
+  rshard.placement @placement rows(@R) grid(@grid) client_layers(0, 0) ranks [0, 0, 0]
+  rshard.route @enter enter : [tensor<?x8xf32>]
+  rshard.route @leave leave : [tensor<?x8xf32>]
+  // expected-error @below {{'rshard.route' op is of class 3 vs less than the 3 routes}}
+  rshard.route @q query class 3 mask <causal> : [tensor<?x2x4xf32>]
+  func.func @client(%self: index) attributes {rshard.role = #rshard.role<client>} { return }
+  func.func @comp(%self: index) attributes {rshard.role = #rshard.role<comp>} { return }
+  func.func @attn(%self: index) attributes {rshard.role = #rshard.role<attn>} { return }
+}
+
+// -----
+
+// C2: what a cell computes follows from one mask.
+module {
+  rshard.sharding @R ["period 1: [0,1)"]
+  rshard.grid @grid queries(@R) keys(@R)
+  rshard.placement @placement rows(@R) grid(@grid) client_layers(0, 0) ranks [0, 0, 0]
+  rshard.route @enter enter : [tensor<?x8xf32>]
+  rshard.route @leave leave : [tensor<?x8xf32>]
+  // expected-note @below {{the route of the queries}}
+  rshard.route @q query class 0 mask <causal> : [tensor<?x2x4xf32>]
+  // expected-error @below {{'rshard.route' op of class 0 has mask #rshard.mask<window 8> vs #rshard.mask<causal> of its queries}}
+  rshard.route @k key class 0 mask <window 8> : [tensor<?x2x4xf32>, tensor<?x2x4xf32>]
+  rshard.route @p partial class 0 mask <causal> : [tensor<?x2x4xf32>, tensor<?x2xf32>]
+  func.func @client(%self: index) attributes {rshard.role = #rshard.role<client>} { return }
   func.func @comp(%self: index) attributes {rshard.role = #rshard.role<comp>} { return }
   func.func @attn(%self: index) attributes {rshard.role = #rshard.role<attn>} { return }
 }

@@ -1,7 +1,7 @@
 // RUN: rshard-opt %s --split-input-file --verify-diagnostics
 
 // expected-error @below {{'rshard.route' op of kind query has no mask}}
-rshard.route @r query : [tensor<?x4x16xf32>]
+rshard.route @r query class 0 : [tensor<?x4x16xf32>]
 
 // -----
 
@@ -11,7 +11,7 @@ rshard.route @r enter mask <causal> : [tensor<?x64xf32>]
 // -----
 
 // expected-error @below {{'rshard.route' op of kind key moves 1 tensors vs 2}}
-rshard.route @r key mask <causal> : [tensor<?x2x16xf32>]
+rshard.route @r key class 0 mask <causal> : [tensor<?x2x16xf32>]
 
 // -----
 
@@ -31,17 +31,17 @@ rshard.route @r leave : [tensor<?x64xi32>]
 // -----
 
 // expected-error @below {{'rshard.route' op moves 'tensor<?x64xf32>' vs [tokens, heads, head size]}}
-rshard.route @r query mask <causal> : [tensor<?x64xf32>]
+rshard.route @r query class 0 mask <causal> : [tensor<?x64xf32>]
 
 // -----
 
 // expected-error @below {{'rshard.route' op moves values 'tensor<?x4x8xf32>' vs keys 'tensor<?x2x16xf32>'}}
-rshard.route @r key mask <causal> : [tensor<?x2x16xf32>, tensor<?x4x8xf32>]
+rshard.route @r key class 0 mask <causal> : [tensor<?x2x16xf32>, tensor<?x4x8xf32>]
 
 // -----
 
 // expected-error @below {{'rshard.route' op moves lse 'tensor<?x2xf32>' vs the 4 heads of the output 'tensor<?x4x16xf32>'}}
-rshard.route @r partial mask <causal> : [tensor<?x4x16xf32>, tensor<?x2xf32>]
+rshard.route @r partial class 0 mask <causal> : [tensor<?x4x16xf32>, tensor<?x2xf32>]
 
 // -----
 
@@ -94,7 +94,7 @@ func.func @client(%self: index, %x: tensor<?x32xf32>) attributes {rshard.role = 
 // -----
 
 // expected-note @below {{route declared here}}
-rshard.route @r query mask <causal> : [tensor<?x4x16xf32>]
+rshard.route @r query class 0 mask <causal> : [tensor<?x4x16xf32>]
 func.func @attn(%self: index) attributes {rshard.role = #rshard.role<attn>} {
   // expected-error @below {{'rshard.receive' op types ('tensor<?x4x16xf32>') vs ('tensor<?x4x16xf32>', 'tensor<?xi32>')}}
   %q = rshard.receive @r layer %self : tensor<?x4x16xf32>
@@ -215,7 +215,7 @@ func.func @merge(%o: tensor<?x4x16xbf16>, %lse: tensor<?x4xbf16>, %i: tensor<?xi
 // -----
 
 // expected-error @below {{'rshard.route' op moves lse 'tensor<?x4xbf16>' vs f32}}
-rshard.route @r partial mask <causal> : [tensor<?x4x16xbf16>, tensor<?x4xbf16>]
+rshard.route @r partial class 0 mask <causal> : [tensor<?x4x16xbf16>, tensor<?x4xbf16>]
 
 // -----
 
@@ -232,3 +232,18 @@ func.func @kinds(%l: index) {
   %kind = rshard.layer_kind %l of [0, -1]
   return
 }
+
+// -----
+
+// expected-error @below {{'rshard.route' op of kind query has no class}}
+rshard.route @r query mask <causal> : [tensor<?x4x16xf32>]
+
+// -----
+
+// expected-error @below {{'rshard.route' op of kind leave has a class}}
+rshard.route @r leave class 0 : [tensor<?x64xf32>]
+
+// -----
+
+// expected-error @below {{'rshard.route' op class -1 vs 0 or more}}
+rshard.route @r query class -1 mask <causal> : [tensor<?x4x16xf32>]

@@ -5,12 +5,12 @@
 
 // CHECK: rshard.route @enter enter : [tensor<?x64xf32>]
 rshard.route @enter enter : [tensor<?x64xf32>]
-// CHECK: rshard.route @query query mask <causal> : [tensor<?x4x16xf32>]
-rshard.route @query query mask <causal> : [tensor<?x4x16xf32>]
-// CHECK: rshard.route @key key mask <window 8> : [tensor<?x2x16xf32>, tensor<?x2x16xf32>]
-rshard.route @key key mask <window 8> : [tensor<?x2x16xf32>, tensor<?x2x16xf32>]
-// CHECK: rshard.route @partial partial mask <full> : [tensor<?x4x16xf32>, tensor<?x4xf32>]
-rshard.route @partial partial mask <full> : [tensor<?x4x16xf32>, tensor<?x4xf32>]
+// CHECK: rshard.route @query query class 0 mask <causal> : [tensor<?x4x16xf32>]
+rshard.route @query query class 0 mask <causal> : [tensor<?x4x16xf32>]
+// CHECK: rshard.route @key key class 0 mask <window 8> : [tensor<?x2x16xf32>, tensor<?x2x16xf32>]
+rshard.route @key key class 0 mask <window 8> : [tensor<?x2x16xf32>, tensor<?x2x16xf32>]
+// CHECK: rshard.route @partial partial class 0 mask <full> : [tensor<?x4x16xf32>, tensor<?x4xf32>]
+rshard.route @partial partial class 0 mask <full> : [tensor<?x4x16xf32>, tensor<?x4xf32>]
 // CHECK: rshard.route @leave leave : [tensor<?x64xf32>]
 rshard.route @leave leave : [tensor<?x64xf32>]
 
@@ -71,8 +71,8 @@ func.func @attn(%self: index, %l: index) attributes {rshard.role = #rshard.role<
 }
 
 // Rows of two bytes, with partials of four and of two.
-// CHECK: rshard.route @narrow partial mask <causal> : [tensor<?x4x16xbf16>, tensor<?x4xf32>]
-rshard.route @narrow partial mask <causal> : [tensor<?x4x16xbf16>, tensor<?x4xf32>]
+// CHECK: rshard.route @narrow partial class 0 mask <causal> : [tensor<?x4x16xbf16>, tensor<?x4xf32>]
+rshard.route @narrow partial class 0 mask <causal> : [tensor<?x4x16xbf16>, tensor<?x4xf32>]
 // CHECK-LABEL: func.func @types
 func.func @types(%l: index, %q: tensor<?x4x16xbf16>, %k: tensor<?x2x16xbf16>, %p: tensor<?xi32>, %b: tensor<?xi32>) {
   // CHECK: rshard.append %{{.*}}, %{{.*}} at %{{.*}} layer %{{.*}} : tensor<?x2x16xbf16>, tensor<?xi32>

@@ -124,7 +124,7 @@ rshard.grid @g queries(@R) keys(@R)
 // expected-error @below {{'rshard.placement' op partials: 'bf16' vs 'f32'}}
 rshard.placement @p rows(@R) grid(@g) client_layers(0, 0) types <activations = bf16, partials = bf16> ranks [0, 0, 0]
 // expected-note @below {{rows here}}
-rshard.route @partial0 partial mask <causal> : [tensor<?x4x16xf32>, tensor<?x4xf32>]
+rshard.route @partial0 partial class 0 mask <causal> : [tensor<?x4x16xf32>, tensor<?x4xf32>]
 
 // -----
 
@@ -133,4 +133,4 @@ rshard.grid @g queries(@R) keys(@R)
 // expected-error @below {{'rshard.placement' op activations: 'f32' vs 'bf16'}}
 rshard.placement @p rows(@R) grid(@g) client_layers(0, 0) ranks [0, 0, 0]
 // expected-note @below {{rows here}}
-rshard.route @key0 key mask <causal> : [tensor<?x2x16xbf16>, tensor<?x2x16xbf16>]
+rshard.route @key0 key class 0 mask <causal> : [tensor<?x2x16xbf16>, tensor<?x2x16xbf16>]
