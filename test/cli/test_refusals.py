@@ -1,6 +1,7 @@
 """Bad input: one clear line, status 1 (2 for usage), nothing half-written, never a crash."""
 
 import json
+import os
 import random
 import resource
 
@@ -333,3 +334,42 @@ def test_damaged_cache_is_made_again(tmp_path, monkeypatch):
         file.chmod(0o644)
         file.write_bytes(file.read_bytes()[:100])
     assert run_json(LLAMA, *UNSHARDED, *RUN)["tokens"] == tokens
+
+
+def without_home(tmp_path, monkeypatch):
+    """No directory of the user's: artifacts are kept in the temporary directory."""
+    for name in ("HOME", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    return tmp_path / f"rshard-{os.getuid()}"
+
+
+def test_cache_in_the_temporary_directory_is_private(tmp_path, monkeypatch):
+    cache = without_home(tmp_path, monkeypatch)
+    first = run_json(LLAMA, *UNSHARDED, *RUN)["tokens"]
+    assert cache.stat().st_mode & 0o777 == 0o700
+    assert len(list(cache.glob("*.rshard"))) == 1
+    assert run_json(LLAMA, *UNSHARDED, *RUN)["tokens"] == first
+    # What others can write is no place for code that is going to run.
+    cache.chmod(0o777)
+    refuse("run", LLAMA, *UNSHARDED, *RUN, match="not a safe place for compiled code: writable by others: mode 0777 vs 0700")
+
+
+@pytest.mark.parametrize("kind", ["link", "file"])
+def test_cache_is_a_directory_of_ones_own(tmp_path, monkeypatch, kind):
+    cache = without_home(tmp_path, monkeypatch)
+    if kind == "link":
+        (tmp_path / "elsewhere").mkdir(mode=0o700)
+        cache.symlink_to(tmp_path / "elsewhere")
+    else:
+        cache.write_text("")
+    refuse("run", LLAMA, *UNSHARDED, *RUN, match="not a safe place for compiled code: not a directory")
+    assert kind == "file" or not list((tmp_path / "elsewhere").iterdir())
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root gives files away")
+def test_cache_of_somebody_else(tmp_path, monkeypatch):
+    cache = without_home(tmp_path, monkeypatch)
+    cache.mkdir(mode=0o700)
+    os.chown(cache, 12345, 12345)
+    refuse("run", LLAMA, *UNSHARDED, *RUN, match="owned by user 12345 vs 0")

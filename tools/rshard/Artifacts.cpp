@@ -1,6 +1,7 @@
 //===- Artifacts.cpp - from a model to an artifact on disk ----------------===//
 
 #include "Artifacts.h"
+#include "ArtifactCache.h"
 #include "Progress.h"
 #include "RShard/RShard.h"
 #include "mlir/IR/MLIRContext.h"
@@ -14,7 +15,6 @@
 #include "rshard/runtime/ABI.h"
 #include "rshard/runtime/Artifact.h"
 #include "rshard/runtime/Weights.h"
-#include <unistd.h>
 
 using namespace rshard;
 using namespace rshard::tool;
@@ -159,16 +159,10 @@ ExitStatus rshard::tool::compileCached(const ArtifactRequest &request,
   auto key = compilation.getKey();
   if (!key)
     return refuse(key.error().message);
-  std::error_code error;
-  std::filesystem::path directory = runtime::cacheDirectory();
-  if (directory.empty())
-    directory = std::filesystem::temp_directory_path(error) /
-                ("rshard-" + std::to_string(getuid()));
-  directory /= "artifacts";
-  std::filesystem::create_directories(directory, error);
-  if (error)
-    return refuse(directory.string() + ": " + error.message());
-  path = directory / (*key + ".rshard");
+  auto directory = openArtifactCache();
+  if (!directory)
+    return refuse(directory.error().message);
+  path = *directory / (*key + ".rshard");
   // A damaged file in the cache is made again.
   if (runtime::Artifact::open(path))
     return Success;

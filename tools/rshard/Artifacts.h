@@ -30,9 +30,9 @@ struct ArtifactRequest {
 ExitStatus compileArtifact(const ArtifactRequest &request,
                            const std::filesystem::path &path);
 
-/// As compileArtifact, into the user's cache under the hash of everything that
-/// the artifact depends on; an artifact that is there is not compiled again.
-/// Without a cache directory `path` is in the temporary directory.
+/// As compileArtifact, into the artifact cache under the hash of everything
+/// that the artifact depends on; an artifact that is there is not compiled
+/// again.
 ExitStatus compileCached(const ArtifactRequest &request,
                          std::filesystem::path &path);
 
