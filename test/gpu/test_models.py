@@ -5,9 +5,9 @@ usage: test_models.py ARTIFACTS MODELS RUN
   MODELS     directory with the models (test/golden)
   RUN        the program run-artifact
 
-Errors are max abs over max abs of the float64 result. A program passes if its error is at most 1.5 times that of
-PyTorch on the same device, and its greedy token the same as float64's wherever float64's two best logits differ by
-more than twice the error.
+Errors are max abs over max abs of the float64 result, over all prompts together: that of a short prompt alone is the
+luck of a few roundings. A program passes if its error is at most 1.5 times that of PyTorch on the same device, and its
+greedy token the same as float64's wherever float64's two best logits differ by more than twice the error.
 """
 import json
 import pathlib
@@ -45,12 +45,13 @@ def run(program, artifact, directory, requests):
     return json.loads(done.stdout)
 
 
-def error_of(result, exact):
-    return float(numpy.abs(result - exact).max() / numpy.abs(exact).max())
+def error_of(results, exact):
+    difference = max(numpy.abs(a - b).max() for a, b in zip(results, exact, strict=True))
+    return float(difference / max(numpy.abs(b).max() for b in exact))
 
 
 def check_artifact(program, artifact, directory, prompts, exact, peer, out):
-    """Problems of one artifact, and its worst error over its peer's."""
+    """Problems of one artifact, and its error over its peer's."""
     causal = exact[0].shape[-1] > 200
     requests = [{"tokens": prompt, "logits": str(out / f"{i}.npy")} for i, prompt in enumerate(prompts)]
     if causal:
@@ -61,21 +62,19 @@ def check_artifact(program, artifact, directory, prompts, exact, peer, out):
     run(program, artifact, directory, requests)
     names = [f"{i}.npy" for i in range(len(prompts))] + (["pieces.npy", "single.npy"] if causal else [])
     which = list(range(len(prompts))) + ([len(prompts) - 1, 2] if causal else [])
-    problems, worst = [], 0.0
-    for name, index in zip(names, which, strict=True):
-        result = numpy.load(out / name).astype(numpy.float64)
-        reference, allowed = exact[index], max(peer[index], 1e-4)
-        error = error_of(result, reference)
-        worst = max(worst, error / allowed)
-        if not error <= ALLOWED * allowed:
-            problems.append(f"{name}: error {error:.2e} vs {ALLOWED} x {allowed:.2e}")
-        if causal:
+    results = [numpy.load(out / name).astype(numpy.float64) for name in names]
+    error, allowed = error_of(results, [exact[index] for index in which]), max(peer, 1e-4)
+    problems = [] if error <= ALLOWED * allowed else [f"error {error:.2e} vs {ALLOWED} x {allowed:.2e}"]
+    scale = max(numpy.abs(exact[index]).max() for index in which)
+    if causal:
+        for name, result, index in zip(names, results, which, strict=True):
+            reference = exact[index]
             best = numpy.sort(reference, axis=-1)
-            clear = best[:, -1] - best[:, -2] > 2 * error * numpy.abs(reference).max()
+            clear = best[:, -1] - best[:, -2] > 2 * error * scale
             other = result.argmax(-1) != reference.argmax(-1)
             if (clear & other).any():
                 problems.append(f"{name}: greedy token differs at {numpy.flatnonzero(clear & other)[:5].tolist()}")
-    return problems, worst
+    return problems, error / allowed
 
 
 def main(artifacts, models, program):
@@ -89,7 +88,7 @@ def main(artifacts, models, program):
             reference = load_file(directory / "reference.safetensors")
             prompts = [reference[f"tokens_{length}"].tolist() for length in LENGTHS]
             exact = outputs(directory, torch.float64, prompts, "eager")
-            peers = {name: [error_of(a, b) for a, b in zip(outputs(directory, dtype, prompts, "sdpa"), exact)]
+            peers = {name: error_of(outputs(directory, dtype, prompts, "sdpa"), exact)
                      for name, dtype in TYPES.items()}
             for artifact in found:
                 kind = artifact.name.split(".")[-2]

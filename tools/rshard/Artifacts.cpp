@@ -125,10 +125,13 @@ tokenset::Expected<std::string> Compilation::getKey() {
       HostCpu::get(request.cpu, [&] { return model.module->emitError(); });
   if (mlir::failed(target))
     return tokenset::Error{"--cpu " + request.cpu};
-  std::string text = runtime::sha256(self->bytes()) + "\n" + getProducer() +
-                     "\nabi " + std::to_string(RSHARD_ABI_VERSION) + "\n" +
-                     target->name + " " + target->featureString() + "\n" +
-                     options.content + "\n";
+  std::string text =
+      runtime::sha256(self->bytes()) + "\n" + getProducer() + "\nabi " +
+      std::to_string(RSHARD_ABI_VERSION) + "\n" + target->name + " " +
+      target->featureString() + "\n" +
+      (request.target == Target::CUDA ? "cuda " + request.assembler + "\n"
+                                      : "") +
+      options.content + "\n";
   if (from == Phase::Model)
     text += tokenset::printPlan(options.phases.plan);
   return runtime::sha256(text + printModule(*model.module));

@@ -16,11 +16,11 @@ namespace {
 struct Options {
   ModelOptions model;
   PlanOptions plan;
-  std::string weights, cpu, logits, hidden;
+  std::string weights, target, cpu, assembler, logits, hidden;
   std::optional<std::string> prompt, tokens;
   GenerationOptions generation;
   int64_t capacity = 0;
-  int threads = 0;
+  int threads = 0, device = 0;
   bool json = false, stats = false;
 };
 } // namespace
@@ -38,8 +38,12 @@ static ExitStatus checkArtifact(const Options &options) {
   if (options.model.overridden())
     return refuse(path + ": the artifact's model cannot be changed: --config",
                   BadUsage);
-  if (!options.cpu.empty())
-    return refuse(path + ": the artifact's code is generated: --cpu", BadUsage);
+  for (const auto &[name, value] : {std::pair("--target", &options.target),
+                                    {"--cpu", &options.cpu},
+                                    {"--ptxas", &options.assembler}})
+    if (!value->empty())
+      return refuse(path + ": the artifact's code is generated: " + name,
+                    BadUsage);
   auto artifact = runtime::Artifact::open(path);
   return artifact ? Success : refuse(artifact.error().message);
 }
@@ -64,8 +68,10 @@ static ExitStatus findArtifact(const Options &options,
   }
   ArtifactRequest request{.model = options.model,
                           .plan = options.plan,
+                          .target = options.target == "cuda" ? Target::CUDA
+                                                             : Target::CPU,
                           .cpu = options.cpu.empty() ? "native" : options.cpu,
-                          .assembler = "",
+                          .assembler = options.assembler,
                           .from = {},
                           .dumpPhases = {},
                           .weights = directory};
@@ -128,6 +134,7 @@ static ExitStatus run(Options &options) {
                   " new ones vs a capacity of " +
                   std::to_string(settings.capacity) + " positions");
   settings.allRows = !options.logits.empty() || !options.hidden.empty();
+  settings.device = options.device;
   settings.progress = Progress("packing weights");
   options.generation.keepRows = settings.allRows;
   auto session = runtime::Session::create(*artifact, *weights, settings);
@@ -219,6 +226,20 @@ void rshard::tool::addRun(CLI::App &app, ExitStatus &status) {
       ->type_name("N")
       ->check(atLeast(0));
   command
+      ->add_option("--target", options->target,
+                   "cpu, or cuda: all nodes on one GPU [cpu]")
+      ->type_name("TARGET")
+      ->check(oneOf({"cpu", "cuda"}));
+  command
+      ->add_option("--device", options->device,
+                   "the GPU, as the CUDA driver counts them [0]")
+      ->type_name("N")
+      ->check(atLeast(0));
+  command
+      ->add_option("--ptxas", options->assembler,
+                   "the assembler for --target cuda, as in compile")
+      ->type_name("FILE");
+  command
       ->add_option("--cpu", options->cpu, "CPU to generate code for [native]")
       ->type_name("NAME");
   command->add_flag("--json", options->json,
@@ -231,6 +252,8 @@ void rshard::tool::addRun(CLI::App &app, ExitStatus &status) {
       "\nExamples:\n"
       "  rshard run models/SmolLM2-135M-Instruct --comp 4 --cluster 2 "
       "--period 7 --prompt \"Once upon a time\"\n"
+      "  rshard run models/SmolLM2-135M-Instruct --target cuda --prompt "
+      "\"Once upon a time\"\n"
       "  rshard run model.rshard --model models/llama --tokens 1,2,3 "
       "--max-new-tokens 0 --logits out.npy\n");
   command->callback([options, &status] { status = run(*options); });

@@ -41,10 +41,11 @@ constexpr uint64_t align(uint64_t offset) { return (offset + 63) / 64 * 64; }
 
 /// The C functions that generated code imports. Referenced from here so that a
 /// static link keeps them.
-const std::array<const void *, 6> &importedByHostCode() {
-  static const std::array<const void *, 6> functions{
+const std::array<const void *, 7> &importedByHostCode() {
+  static const std::array<const void *, 7> functions{
       reinterpret_cast<const void *>(&rshard_exchange),
       reinterpret_cast<const void *>(&rshard_parallel_for),
+      reinterpret_cast<const void *>(&rshard_run),
       reinterpret_cast<const void *>(&ncclGroupStart),
       reinterpret_cast<const void *>(&ncclGroupEnd),
       reinterpret_cast<const void *>(&ncclSend),

@@ -4,6 +4,7 @@
 #define RSHARD_RUNTIME_SRC_DEVICE_H
 
 #include "rshard/runtime/ABI.h"
+#include "rshard/runtime/Artifact.h"
 #include "rshard/runtime/Weights.h"
 
 #include <memory>
@@ -19,15 +20,25 @@ class Device {
 public:
   virtual ~Device() = default;
 
+  /// The device that the artifact was compiled for; `ordinal` chooses among
+  /// several. Errors: this machine has none, or another one.
+  static Expected<std::unique_ptr<Device>> create(const Artifact &artifact,
+                                                  int ordinal);
+
   // Before the first step.
 
   /// As Weights::pack; the slots are addresses of the device.
   virtual Expected<std::shared_ptr<const PackedWeights>>
   pack(const Weights &weights, const Manifest &manifest,
        const Progress &progress) = 0;
+  /// Whether there is memory for the weights and for so many bytes beside them.
+  virtual Expected<void> fits(const Weights &weights, const Manifest &manifest,
+                              uint64_t bytes) = 0;
   /// Zeros.
   virtual Expected<std::shared_ptr<std::byte>> allocate(uint64_t bytes) = 0;
   virtual Expected<void> write(void *to, std::span<const std::byte> bytes) = 0;
+  /// What goes into rshard_frame::stream.
+  virtual void *stream() = 0;
 
   // In a step, in the order of the calls. Nothing fails here: the device keeps
   // the first error for finish() and does nothing behind it.
@@ -36,13 +47,17 @@ public:
   /// `shown` has an entry for each of `lists`.
   virtual void show(std::span<const std::vector<int32_t> *const> lists,
                     std::span<rshard_table> shown) = 0;
+  /// Launches a kernel of the manifest. Arguments are addresses of the device
+  /// or of shown tables.
+  virtual void run(int32_t kernel,
+                   std::span<const rshard_argument> arguments) = 0;
   /// Every byte 0xff: NaN as a float, -1 as an index.
   virtual void poison(void *data, uint64_t bytes) = 0;
   virtual void copy(void *to, const void *from, uint64_t bytes) = 0;
   /// Brings results to the host. What it returns holds them from finish() to
   /// the next step.
   virtual const void *fetch(const void *data, uint64_t bytes) = 0;
-  /// Returns when everything has been done.
+  /// Returns when everything has been done; ends every step.
   virtual Expected<void> finish() = 0;
 };
 

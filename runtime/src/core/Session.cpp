@@ -1,5 +1,5 @@
 #include "rshard/runtime/Session.h"
-#include "HostDevice.h"
+#include "Device.h"
 #include "LocalTransport.h"
 #include "RankArena.h"
 #include "rshard/tokenset/Plan.h"
@@ -106,7 +106,8 @@ struct Session::State {
   int64_t length = 0;
 
   Expected<void> lookUpResult();
-  Expected<void> addRank(int32_t rank);
+  Expected<void> layOutRank(int32_t rank);
+  Expected<void> readyRank(RankData &data);
   void poisonPools(int32_t rank, int32_t exchange);
   std::vector<ExchangeRoute> routesOf(const RankData &rank,
                                       std::string &missing) const;
@@ -149,7 +150,8 @@ Session::State::routesOf(const RankData &rank, std::string &missing) const {
   return routes;
 }
 
-Expected<void> Session::State::addRank(int32_t rank) {
+/// A rank's routes and the places of its buffers, without memory.
+Expected<void> Session::State::layOutRank(int32_t rank) {
   Expected<Routes> routes = Routes::create(
       plan, manifest.model.masks, options.capacity, options.largestStep, rank);
   if (!routes)
@@ -165,42 +167,50 @@ Expected<void> Session::State::addRank(int32_t rank) {
   if (!arena)
     return arena.error();
   data->arena = std::move(*arena);
-  if (Expected<void> allocated = data->arena.allocate(*device); !allocated)
+  ranks.push_back(std::move(data));
+  return {};
+}
+
+/// Its memory, and what stands in the frame for the whole session.
+Expected<void> Session::State::readyRank(RankData &data) {
+  int32_t rank = data.routes.rank();
+  if (Expected<void> allocated = data.arena.allocate(*device); !allocated)
     return allocated;
   if (options.poison)
-    data->arena.poison(*device, true);
+    data.arena.poison(*device, true);
   for (const RopeSpec &spec : manifest.rope) {
     int64_t at = bufferIndex(manifest, spec.name);
     if (at < 0)
       return Error{"artifact: no buffer \"" + spec.name + "\""};
     std::vector<float> rows = ropeRows(spec, options.capacity);
     if (Expected<void> written =
-            device->write(data->arena.buffers()[static_cast<size_t>(at)].data,
+            device->write(data.arena.buffers()[static_cast<size_t>(at)].data,
                           std::as_bytes(std::span(rows)));
         !written)
       return written;
   }
 
   if (rank == clientRank)
-    data->client.reserve(options.largestStep, options.capacity);
+    data.client.reserve(options.largestStep, options.capacity);
   for (const std::string &name : manifest.tables) {
-    const IndexList *table = data->client.find(name);
+    const IndexList *table = data.client.find(name);
     if (!table)
-      table = data->routes.want(name);
+      table = data.routes.want(name);
     if (!table)
       return Error{"artifact: wants the table \"" + name +
                    "\", which this runtime does not compute"};
     tableSources.push_back(table);
   }
   std::string missing;
-  transport->setRoutes(rank, routesOf(*data, missing));
+  transport->setRoutes(rank, routesOf(data, missing));
   if (!missing.empty())
     return Error{"artifact: an exchange uses the table \"" + missing +
                  "\", which this runtime does not compute"};
-  data->frame.buffers = data->arena.buffers().data();
-  data->frame.weights = weights->slots();
-  data->frame.comm = transport->communicator(rank);
-  ranks.push_back(std::move(data));
+  data.frame.buffers = data.arena.buffers().data();
+  data.frame.weights = weights->slots();
+  data.frame.comm = transport->communicator(rank);
+  data.frame.stream = device->stream();
+  data.frame.session = device.get();
   return {};
 }
 
@@ -278,10 +288,24 @@ Expected<Session> Session::create(const Artifact &artifact,
   if (Expected<void> result = state->lookUpResult(); !result)
     return Error{artifact.path().string() + ": " + result.error().message};
 
-  if (state->manifest.target.name != "cpu")
-    return Error{artifact.path().string() + ": artifact for target \"" +
-                 state->manifest.target.name + "\", sessions run on \"cpu\""};
-  state->device = std::make_unique<HostDevice>();
+  auto refuse = [&](const Error &error) {
+    return Error{artifact.path().string() + ": " + error.message};
+  };
+  Expected<std::unique_ptr<Device>> device =
+      Device::create(artifact, state->options.device);
+  if (!device)
+    return refuse(device.error());
+  state->device = std::move(*device);
+  uint64_t bytes = 0;
+  for (int32_t rank = 0; rank != state->plan.rankCount(); ++rank) {
+    if (Expected<void> placed = state->layOutRank(rank); !placed)
+      return refuse(placed.error());
+    bytes += state->ranks.back()->arena.bytes();
+  }
+  if (Expected<void> fits =
+          state->device->fits(weights, state->manifest, bytes);
+      !fits)
+    return refuse(fits.error());
   Expected<std::shared_ptr<const PackedWeights>> packed =
       state->device->pack(weights, state->manifest, state->options.progress);
   if (!packed)
@@ -296,9 +320,9 @@ Expected<Session> Session::create(const Artifact &artifact,
   state->transport->setMuted(state->options.muted);
   state->clientRank =
       state->plan.ranks[static_cast<size_t>(Plan::clientNode())];
-  for (int32_t rank = 0; rank != state->plan.rankCount(); ++rank)
-    if (Expected<void> added = state->addRank(rank); !added)
-      return Error{artifact.path().string() + ": " + added.error().message};
+  for (auto &rank : state->ranks)
+    if (Expected<void> ready = state->readyRank(*rank); !ready)
+      return refuse(ready.error());
   state->tables.resize(state->tableSources.size());
   for (size_t i = 0; i != state->ranks.size(); ++i)
     state->ranks[i]->frame.tables =
@@ -397,8 +421,11 @@ Expected<const float *> Session::State::runPart(std::span<const int32_t> tokens,
                                 .data,
                             static_cast<uint64_t>(wanted * resultWidth) *
                                 sizeof(float));
-    ran = device->finish();
   }
+  // Whatever was started has ended before anything is reported or done again.
+  Expected<void> finished = device->finish();
+  if (ran)
+    ran = finished;
   if (!ran)
     return ran.error();
   unfinished.finished = true;

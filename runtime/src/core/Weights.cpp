@@ -1,5 +1,5 @@
 #include "rshard/runtime/Weights.h"
-#include "Packing.h"
+#include "PackTarget.h"
 #include "rshard/runtime/Pool.h"
 
 #include <algorithm>
@@ -18,18 +18,14 @@ struct Weights::State {
   std::string identity;
   std::mutex lock;
   std::map<std::string, std::weak_ptr<const PackedWeights>>
-      packed; ///< by the list of weights
+      packed; ///< by target and list of weights
 };
 
 struct PackedWeights::State {
   std::shared_ptr<Weights::State> files;
   std::vector<const void *> slots;
-  void *memory = nullptr;
+  std::shared_ptr<std::byte> memory;
   uint64_t bytes = 0;
-  ~State() {
-    if (memory)
-      ::munmap(memory, bytes);
-  }
 };
 
 PackedWeights::PackedWeights(std::unique_ptr<State> state)
@@ -81,8 +77,6 @@ std::string layerName(std::string name, int64_t layer) {
                                  : name.replace(at, 2, std::to_string(layer));
 }
 
-constexpr uint64_t alignment = 64;
-
 /// The file's pages inside a tensor have been read once and for all: they need
 /// not stay in memory.
 void release(const Tensor &tensor) {
@@ -94,28 +88,12 @@ void release(const Tensor &tensor) {
     ::madvise(reinterpret_cast<void *>(begin), end - begin, MADV_DONTNEED);
 }
 
-} // namespace
-
-Expected<std::shared_ptr<const PackedWeights>>
-Weights::pack(const Manifest &manifest, const Progress &progress) const {
-  Manifest listed;
-  listed.weights = manifest.weights;
-  std::string key = sha256(listed.toJson());
-  std::lock_guard guard(state->lock);
-  if (auto found = state->packed.find(key); found != state->packed.end())
-    if (std::shared_ptr<const PackedWeights> packed = found->second.lock())
-      return packed;
-
-  struct Placed {
-    PackJob job;
-    std::vector<const Tensor *> tensors;
-    int64_t slot;
-    uint64_t offset;
-  };
-  auto out = std::make_unique<PackedWeights::State>();
-  out->files = state;
-  out->slots.assign(static_cast<size_t>(manifest.weightSlots()), nullptr);
-  std::vector<Placed> jobs;
+/// What a manifest's weights are made of and where they go.
+Expected<PackList> listWeights(const SafeTensors &stored,
+                               const PackTarget &target,
+                               const Manifest &manifest) {
+  PackList out;
+  out.slots.assign(static_cast<size_t>(manifest.weightSlots()), nullptr);
   for (const WeightSpec &spec : manifest.weights) {
     if (Expected<void> fits = checkPack(spec); !fits)
       return Error{"weight \"" + spec.symbol + "\": pack " +
@@ -128,46 +106,113 @@ Weights::pack(const Manifest &manifest, const Progress &progress) const {
       std::vector<const Tensor *> tensors;
       for (const WeightPart &part : spec.parts) {
         Expected<const Tensor *> tensor =
-            state->tensors.get(layerName(part.tensor, layer));
+            stored.get(layerName(part.tensor, layer));
         if (!tensor)
           return tensor.error();
-        Expected<PackPart> stored = storedPart(part, **tensor);
-        if (!stored)
-          return Error{state->tensors.files()[(*tensor)->file].string() + ": " +
-                       stored.error().message};
-        job.parts.push_back(*stored);
+        Expected<PackPart> piece = storedPart(part, **tensor);
+        if (!piece)
+          return Error{stored.files()[(*tensor)->file].string() + ": " +
+                       piece.error().message};
+        job.parts.push_back(*piece);
         tensors.push_back(*tensor);
       }
-      int64_t slot = spec.slot + layer - first;
-      if (const void *place = job.inPlace()) {
-        out->slots[static_cast<size_t>(slot)] = place;
+      auto slot = static_cast<size_t>(spec.slot + layer - first);
+      const void *place = target.readsFiles() ? job.inPlace() : nullptr;
+      if (place) {
+        out.slots[slot] = place;
         continue;
       }
       uint64_t bytes = job.bytes();
-      jobs.push_back({std::move(job), std::move(tensors), slot, out->bytes});
-      out->bytes += (bytes + alignment - 1) / alignment * alignment;
+      out.jobs.push_back({std::move(job), std::move(tensors), slot, out.bytes});
+      out.bytes += (bytes + PackList::alignment - 1) / PackList::alignment *
+                   PackList::alignment;
     }
   }
-  if (out->bytes != 0) {
-    void *memory = ::mmap(nullptr, out->bytes, PROT_READ | PROT_WRITE,
+  return out;
+}
+
+/// The machine's own memory.
+class HostMemory final : public PackTarget {
+public:
+  std::string name() const override { return "host"; }
+  bool readsFiles() const override { return true; }
+  Expected<std::shared_ptr<std::byte>> allocate(uint64_t bytes) override {
+    void *memory = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE,
                           MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (memory == MAP_FAILED)
-      return Error{"no memory for " + std::to_string(out->bytes) +
+      return Error{"no memory for " + std::to_string(bytes) +
                    " bytes of packed weights: " + std::strerror(errno)};
-    out->memory = memory;
     // Kernels stream through the panels: fewer page faults and translations.
-    ::madvise(memory, out->bytes, MADV_HUGEPAGE);
+    ::madvise(memory, bytes, MADV_HUGEPAGE);
+    return std::shared_ptr<std::byte>(
+        static_cast<std::byte *>(memory),
+        [bytes](std::byte *address) { ::munmap(address, bytes); });
+  }
+  Expected<void> pack(std::byte *to, const PackJob &job) override {
+    uint64_t piece = job.pieceBytes();
+    parallelFor(job.pieces(), [&](int64_t begin, int64_t end) {
+      job.pack(to + static_cast<uint64_t>(begin) * piece, begin, end);
+    });
+    return {};
+  }
+  Expected<void> finish() override { return {}; }
+};
+
+/// Sessions with the same key share what was packed.
+std::string keyOf(const PackTarget &target, const Manifest &manifest) {
+  Manifest listed;
+  listed.weights = manifest.weights;
+  return target.name() + " " + sha256(listed.toJson());
+}
+
+} // namespace
+
+Expected<std::shared_ptr<const PackedWeights>>
+Weights::pack(const Manifest &manifest, const Progress &progress) const {
+  HostMemory host;
+  return packInto(host, manifest, progress);
+}
+
+Expected<uint64_t> Weights::bytesToPack(const PackTarget &target,
+                                        const Manifest &manifest) const {
+  std::lock_guard guard(state->lock);
+  if (auto found = state->packed.find(keyOf(target, manifest));
+      found != state->packed.end() && !found->second.expired())
+    return uint64_t(0);
+  Expected<PackList> list = listWeights(state->tensors, target, manifest);
+  if (!list)
+    return list.error();
+  return list->bytes;
+}
+
+Expected<std::shared_ptr<const PackedWeights>>
+Weights::packInto(PackTarget &target, const Manifest &manifest,
+                  const Progress &progress) const {
+  std::string key = keyOf(target, manifest);
+  std::lock_guard guard(state->lock);
+  if (auto found = state->packed.find(key); found != state->packed.end())
+    if (std::shared_ptr<const PackedWeights> packed = found->second.lock())
+      return packed;
+  Expected<PackList> list = listWeights(state->tensors, target, manifest);
+  if (!list)
+    return list.error();
+  auto out = std::make_unique<PackedWeights::State>();
+  out->files = state;
+  out->slots = std::move(list->slots);
+  out->bytes = list->bytes;
+  if (out->bytes != 0) {
+    Expected<std::shared_ptr<std::byte>> memory = target.allocate(out->bytes);
+    if (!memory)
+      return memory.error();
+    out->memory = std::move(*memory);
   }
   using Clock = std::chrono::steady_clock;
   Clock::time_point last = Clock::now();
-  for (const Placed &placed : jobs) {
-    std::byte *target = static_cast<std::byte *>(out->memory) + placed.offset;
-    uint64_t piece = placed.job.pieceBytes();
-    parallelFor(placed.job.pieces(), [&](int64_t begin, int64_t end) {
-      placed.job.pack(target + static_cast<uint64_t>(begin) * piece, begin,
-                      end);
-    });
-    out->slots[static_cast<size_t>(placed.slot)] = target;
+  for (const PackList::Placed &placed : list->jobs) {
+    std::byte *to = out->memory.get() + placed.offset;
+    if (Expected<void> packed = target.pack(to, placed.job); !packed)
+      return packed.error();
+    out->slots[placed.slot] = to;
     for (const Tensor *tensor : placed.tensors)
       release(*tensor);
     if (progress && Clock::now() - last > std::chrono::milliseconds(200)) {
@@ -175,6 +220,8 @@ Weights::pack(const Manifest &manifest, const Progress &progress) const {
       progress(placed.offset + placed.job.bytes(), out->bytes);
     }
   }
+  if (Expected<void> finished = target.finish(); !finished)
+    return finished.error();
   if (progress)
     progress(out->bytes, out->bytes);
   std::shared_ptr<const PackedWeights> packed(

@@ -15,14 +15,21 @@ public:
   Expected<std::shared_ptr<const PackedWeights>>
   pack(const Weights &weights, const Manifest &manifest,
        const Progress &progress) override;
+  Expected<void> fits(const Weights &weights, const Manifest &manifest,
+                      uint64_t bytes) override;
   Expected<std::shared_ptr<std::byte>> allocate(uint64_t bytes) override;
   Expected<void> write(void *to, std::span<const std::byte> bytes) override;
+  void *stream() override { return nullptr; }
   void show(std::span<const std::vector<int32_t> *const> lists,
             std::span<rshard_table> shown) override;
+  void run(int32_t kernel, std::span<const rshard_argument> arguments) override;
   void poison(void *data, uint64_t bytes) override;
   void copy(void *to, const void *from, uint64_t bytes) override;
   const void *fetch(const void *data, uint64_t bytes) override;
   Expected<void> finish() override;
+
+private:
+  bool launched = false;
 };
 
 } // namespace rshard::runtime

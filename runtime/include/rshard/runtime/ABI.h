@@ -17,7 +17,7 @@ extern "C" {
 
 /* Raised whenever anything on this page changes; an artifact states the one it
  * was built for. */
-#define RSHARD_ABI_VERSION 2
+#define RSHARD_ABI_VERSION 3
 
 /* Row-major [rows, width], 64-byte aligned; the code knows the width. `rows` is
  * what this step uses: a pool counts its own rows and the largest received part
@@ -32,6 +32,13 @@ typedef struct rshard_table {
   const int32_t *data;
   int64_t size;
 } rshard_table;
+
+/* Argument of a kernel: a view as its address and its rows, or an integer
+ * (rows) without an address. */
+typedef struct rshard_argument {
+  void *data;
+  int64_t rows;
+} rshard_argument;
 
 /* Everything one rank needs for one step. Nothing in it changes while the step
  * runs. */
@@ -61,6 +68,12 @@ void rshard_exchange(rshard_frame *frame, int32_t exchange, int32_t layer);
  * ranges depend on n alone (C9). Called from inside fn it runs inline. */
 void rshard_parallel_for(void (*fn)(void *ctx, int64_t begin, int64_t end),
                          void *ctx, int64_t n);
+
+/* Launches a kernel of the manifest (target cuda), behind what was launched
+ * before. The arguments have been read when it returns. An error ends the step
+ * after its last launch. */
+void rshard_run(rshard_frame *frame, int32_t kernel,
+                const rshard_argument *arguments, int32_t count);
 
 /* NCCL's signatures and semantics. Enumerations are int; 0 is success. */
 enum {

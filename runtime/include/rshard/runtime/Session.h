@@ -19,6 +19,8 @@ struct SessionOptions {
   /// Rows of the largest step; longer prompts are cut. 0: 512, or the capacity
   /// if it is less or the model is bidirectional.
   int64_t largestStep = 0;
+  /// Which GPU, as the CUDA driver counts them; without meaning for the CPU.
+  int device = 0;
   /// Room for the results of every row of a step, not only of its last one.
   bool allRows = false;
   /// Fills the arenas with NaN before every step (caches: once), and what a

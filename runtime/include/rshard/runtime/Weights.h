@@ -12,12 +12,15 @@
 
 namespace rshard::runtime {
 
+class PackTarget;
+
 /// What rshard_frame::weights points to. Keeps the mapped files alive.
 class PackedWeights {
 public:
   ~PackedWeights();
   /// One pointer per slot, 64-byte aligned where the data was packed; null for
-  /// slots that the manifest does not use.
+  /// slots that the manifest does not use. Addresses of the device that they
+  /// were packed for.
   const void *const *slots() const;
   /// Bytes that packing took, beside the mapped files.
   uint64_t packedBytes() const;
@@ -50,6 +53,13 @@ public:
   /// code was generated for beside the stored one.
   Expected<std::shared_ptr<const PackedWeights>>
   pack(const Manifest &manifest, const Progress &progress = {}) const;
+  /// The same for the memory of a device.
+  Expected<std::shared_ptr<const PackedWeights>>
+  packInto(PackTarget &target, const Manifest &manifest,
+           const Progress &progress = {}) const;
+  /// Bytes that packInto would take now: 0 if somebody holds the result.
+  Expected<uint64_t> bytesToPack(const PackTarget &target,
+                                 const Manifest &manifest) const;
 
   struct State;
 

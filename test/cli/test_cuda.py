@@ -1,0 +1,90 @@
+"""`rshard run --target cuda` without a GPU: the driver is test/fakecuda, which runs the kernels as plain loops."""
+
+import ctypes
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file
+
+from commandline import GOLDEN, LLAMA, ROOT, RSHARD, ids, refuse, relative_error, run_json, succeed
+
+PTXAS = ROOT / "test" / "fakecuda" / "ptxas"
+MODELS = ["bert-tiny", "gpt2-tiny", "llama-tiny", "qwen2-tiny", "smol-tiny"]
+PLANS = {
+    "single": ["--comp", 1, "--attn", "1x1", "--ranks", 1, "--activations", "bf16"],
+    "figure": ["--comp", 4, "--attn", "4x4", "--cluster", 2, "--period", 7, "--activations", "f16"],
+    "thirds": ["--comp", 3, "--attn", "3x2", "--ranks", 4, "--client-layers", "1,0", "--activations", "bf16"],
+}
+FIGURE = PLANS["figure"][:-2]
+# Rounding to 8 and 11 bits, as it adds up in these models.
+ALLOWED = {"bf16": 0.1, "f16": 0.01}
+TOKENS = ["--tokens", "1,2,3", "--max-new-tokens", 4]
+
+
+@pytest.fixture(autouse=True)
+def driver(monkeypatch):
+    monkeypatch.setenv("LD_LIBRARY_PATH", str(RSHARD.parent.parent / "test" / "fakecuda"))
+
+
+def on_cuda(*options):
+    return ["--target", "cuda", "--ptxas", PTXAS, *options]
+
+
+@pytest.mark.parametrize("plan", PLANS)
+@pytest.mark.parametrize("model", MODELS)
+def test_golden_models(model, plan, tmp_path):
+    golden = load_file(GOLDEN / model / "reference.safetensors")
+    out = tmp_path / "out.npy"
+    kind = "--hidden" if model == "bert-tiny" else "--logits"
+    succeed("run", GOLDEN / model, *on_cuda(), *PLANS[plan], "--tokens",
+            ids(golden["tokens_64"]), "--max-new-tokens", 0, kind, out)
+    assert relative_error(np.load(out), golden["output_64"]) < ALLOWED[PLANS[plan][-1]]
+
+
+def test_steps_and_decoding_agree_with_the_cpu(tmp_path):
+    """C5, and the caches, counters and tables of many steps."""
+    prompt = ids(load_file(LLAMA / "reference.safetensors")["tokens_13"])
+    common = ["--tokens", prompt, "--max-new-tokens", 12, *FIGURE]
+    whole = succeed("run", LLAMA, *on_cuda("--activations", "f16"), *common).out
+    assert succeed("run", LLAMA, *on_cuda("--activations", "f16"), *common, "--chunk", 3).out == whole
+    assert succeed("run", LLAMA, *common).out == whole
+
+
+def test_artifact_and_its_messages(tmp_path):
+    """C7: messages between the ranks of a device are messages; rows of bf16 are half as long."""
+    artifact = tmp_path / "llama.rshard"
+    succeed("compile", LLAMA, *on_cuda(), *FIGURE, "-o", artifact)
+    run, cpu = run_json(artifact, "--model", LLAMA, *TOKENS), run_json(LLAMA, *TOKENS, *FIGURE)
+    assert run["tokens"] == cpu["tokens"] and run["ranks"] == 21
+    assert run["bytes"] == {name: count if name.startswith("down") else count // 2
+                            for name, count in cpu["bytes"].items()}
+    refuse("run", artifact, "--model", LLAMA, *TOKENS, "--target", "cpu", status=2,
+           match="code is generated: --target")
+
+
+@pytest.mark.parametrize("machine, match", [
+    ("devices=0", "the CUDA driver: no CUDA-capable device is detected"),
+    ("capability=80", r"device 0 \(Fake GPU\) has compute capability 8.0, the artifact's kernels are for sm_90a"),
+    ("memory=300000", r"device 0 \(Fake GPU\) has 300000 bytes free, \S+ (MB|bytes) are needed: "
+                      r"\S+ (MB|bytes) for weights and \S+ (MB|bytes) for the session"),
+])
+def test_other_machines(machine, match, monkeypatch):
+    monkeypatch.setenv("RSHARD_FAKE_CUDA", machine)
+    refuse("run", LLAMA, *on_cuda(), *TOKENS, match=match)
+
+
+def test_device_that_is_not_there():
+    refuse("run", LLAMA, *on_cuda("--device", 1), *TOKENS, match="device 1: the CUDA driver shows 1 device")
+
+
+def has_driver():
+    try:
+        return ctypes.CDLL("libcuda.so.1") is not None
+    except OSError:
+        return False
+
+
+@pytest.mark.skipif(has_driver(), reason="this machine has a driver")
+def test_no_driver(monkeypatch):
+    monkeypatch.delenv("LD_LIBRARY_PATH")
+    refuse("run", LLAMA, *on_cuda(), *TOKENS, match="no CUDA driver on this machine: libcuda.so.1")
