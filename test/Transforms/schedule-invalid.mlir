@@ -134,3 +134,104 @@ module {
   func.func @comp(%self: index) attributes {rshard.role = #rshard.role<comp>} { return }
   func.func @attn(%self: index) attributes {rshard.role = #rshard.role<attn>} { return }
 }
+
+// -----
+
+module {
+  rshard.sharding @R ["period 1: [0,1)"]
+  rshard.grid @grid queries(@R) keys(@R)
+  rshard.placement @placement rows(@R) grid(@grid) client_layers(0, 0) ranks [0, 0, 0]
+  rshard.route @enter enter : [tensor<?x8xf32>]
+  rshard.route @leave leave : [tensor<?x8xf32>]
+  func.func @client(%self: index) attributes {rshard.role = #rshard.role<client>} {
+    // expected-error @below {{'arith.muli' op has no place in a schedule}}
+    %square = arith.muli %self, %self : index
+    return
+  }
+  func.func @comp(%self: index) attributes {rshard.role = #rshard.role<comp>} { return }
+  func.func @attn(%self: index) attributes {rshard.role = #rshard.role<attn>} { return }
+}
+
+// -----
+
+// Rows that a segment reads lie in a buffer of the frame.
+module {
+  rshard.sharding @R ["period 1: [0,1)"]
+  rshard.grid @grid queries(@R) keys(@R)
+  rshard.placement @placement rows(@R) grid(@grid) client_layers(0, 0) ranks [0, 0, 0]
+  rshard.route @enter enter : [tensor<?x8xf32>]
+  rshard.route @leave leave : [tensor<?x8xf32>]
+  func.func private @segment(%layer: index, %ids: tensor<4xi32>) { return }
+  func.func @client(%self: index) attributes {rshard.role = #rshard.role<client>} {
+    %ids = arith.constant dense<0> : tensor<4xi32>
+    // expected-error @below {{'func.call' op takes a value that no exchange or segment has placed}}
+    call @segment(%self, %ids) : (index, tensor<4xi32>) -> ()
+    return
+  }
+  func.func @comp(%self: index) attributes {rshard.role = #rshard.role<comp>} { return }
+  func.func @attn(%self: index) attributes {rshard.role = #rshard.role<attn>} { return }
+}
+
+// -----
+
+// Every round of a loop finds its rows where the one before it has left them.
+module {
+  rshard.sharding @R ["period 1: [0,1)"]
+  rshard.grid @grid queries(@R) keys(@R)
+  rshard.placement @placement rows(@R) grid(@grid) client_layers(0, 0) ranks [0, 0, 0]
+  rshard.route @enter enter : [tensor<?x8xf32>]
+  rshard.route @leave leave : [tensor<?x8xf32>]
+  func.func @client(%self: index) attributes {rshard.role = #rshard.role<client>} {
+    %c0 = arith.constant 0 : index
+    %c1 = arith.constant 1 : index
+    %tokens = rshard.tokens : tensor<?xi32>
+    %positions = rshard.positions %self : tensor<?xi32>
+    %r:2 = scf.for %i = %c0 to %c1 step %c1 iter_args(%a = %tokens, %b = %positions) -> (tensor<?xi32>, tensor<?xi32>) {
+      // expected-error @below {{'scf.yield' op leaves value 0 at another place than the one it is carried at}}
+      scf.yield %b, %a : tensor<?xi32>, tensor<?xi32>
+    }
+    return
+  }
+  func.func @comp(%self: index) attributes {rshard.role = #rshard.role<comp>} { return }
+  func.func @attn(%self: index) attributes {rshard.role = #rshard.role<attn>} { return }
+}
+
+// -----
+
+// C2: the keys of a class go to cells that compute something with them.
+module {
+  rshard.sharding @R ["period 1: [0,1)"]
+  rshard.grid @grid queries(@R) keys(@R)
+  rshard.placement @placement rows(@R) grid(@grid) client_layers(0, 0) ranks [0, 0, 0]
+  rshard.route @enter enter : [tensor<?x8xf32>]
+  rshard.route @leave leave : [tensor<?x8xf32>]
+  rshard.route @q query class 0 mask <causal> : [tensor<?x2x4xf32>]
+  rshard.route @k key class 0 mask <causal> : [tensor<?x2x4xf32>, tensor<?x2x4xf32>]
+  rshard.route @p partial class 0 mask <causal> : [tensor<?x2x4xf32>, tensor<?x2xf32>]
+  func.func private @begin(%layer: index, %tokens: tensor<?xi32>) -> tensor<?x8xf32> {
+    %table = rshard.parameter @table : tensor<16x8xf32>
+    %x = rshard.embedding %tokens of %table : (tensor<?xi32>, tensor<16x8xf32>) -> tensor<?x8xf32>
+    return %x : tensor<?x8xf32>
+  }
+  func.func private @keys(%layer: index, %x: tensor<?x8xf32>) -> tensor<?x2x4xf32> {
+    %w = rshard.parameter @w : tensor<8x8xf32>
+    %k = rshard.linear %x, %w : (tensor<?x8xf32>, tensor<8x8xf32>) -> tensor<?x2x4xf32>
+    return %k : tensor<?x2x4xf32>
+  }
+  rshard.weight @table "table" : tensor<16x8xf32>
+  rshard.weight @w "w" : tensor<8x8xf32>
+  func.func @client(%self: index) attributes {rshard.role = #rshard.role<client>} {
+    %tokens = rshard.tokens : tensor<?xi32>
+    %x = call @begin(%self, %tokens) : (index, tensor<?xi32>) -> tensor<?x8xf32>
+    rshard.send @enter(%x) layer %self : tensor<?x8xf32>
+    return
+  }
+  func.func @comp(%self: index) attributes {rshard.role = #rshard.role<comp>} {
+    %x = rshard.receive @enter layer %self : tensor<?x8xf32>
+    %k = call @keys(%self, %x) : (index, tensor<?x8xf32>) -> tensor<?x2x4xf32>
+    rshard.send @k(%k, %k) layer %self : tensor<?x2x4xf32>, tensor<?x2x4xf32>
+    return
+  }
+  // expected-error @below {{'func.func' op has no partial attention of class 0}}
+  func.func @attn(%self: index) attributes {rshard.role = #rshard.role<attn>} { return }
+}

@@ -298,3 +298,21 @@ func.func @attention(%q: tensor<?x4x16xf32>, %k: tensor<?x2x16xf16>) {
   %o = rshard.attention %q, %k, %k mask <causal> scale 0.25 : tensor<?x4x16xf32>, tensor<?x2x16xf16>
   return
 }
+
+// -----
+
+// A layer reads the weights of its own number.
+rshard.weight @w "h.{}.w" layers [0, 2) : tensor<8x8xf32>
+func.func private @a(%layer: index, %x: tensor<?x8xf32>, %p: tensor<?xi32>) -> tensor<?x8xf32> {
+  %zero = arith.constant 0 : index
+  // expected-error @below {{'rshard.parameter' op has another layer vs the first argument of @a}}
+  %w = rshard.parameter @w[%zero] : tensor<8x8xf32>
+  %q = rshard.linear %x, %w : (tensor<?x8xf32>, tensor<8x8xf32>) -> tensor<?x1x8xf32>
+  %o = rshard.attention %q, %q, %q mask <full> scale 1.0 : tensor<?x1x8xf32>, tensor<?x1x8xf32>
+  %y = rshard.linear %o, %w : (tensor<?x1x8xf32>, tensor<8x8xf32>) -> tensor<?x8xf32>
+  return %y : tensor<?x8xf32>
+}
+func.func @layers(%x: tensor<?x8xf32>, %p: tensor<?xi32>) {
+  %y = rshard.layers [@a] [0, 0] (%x, %p) : tensor<?x8xf32>, tensor<?xi32>
+  return
+}

@@ -65,3 +65,58 @@ func.func @step(%frame: !rshard.frame) {
     : memref<?x2048xf32>, memref<?xi32>, memref<?x2048xf32>, memref<?x2048xf32>, memref<?xi32>, memref<?xi32>, memref<?x2048xf32>, memref<?x1xf32>
   return
 }
+
+// -----
+
+// Gathers move rows of a buffer, not entries of a table.
+rshard.table @index
+rshard.buffer @ids rows "comp" : memref<?x1xi32>
+func.func @step(%frame: !rshard.frame) {
+  %index = rshard.get_table %frame[@index] : memref<?xi32>
+  %ids = rshard.get_buffer %frame[@ids] : memref<?x1xi32>
+  // expected-error @below {{'rshard.gather' op moves rows that are not memref<?xWxf32>}}
+  rshard.gather %ids[%index] into %ids : memref<?x1xi32>, memref<?xi32>, memref<?x1xi32>
+  return
+}
+
+// -----
+
+rshard.buffer @x rows "comp" : memref<?x8xf32>
+func.func private @elsewhere(%layer: index, %x: tensor<?x8xf32>) -> tensor<?x8xf32>
+func.func @step(%frame: !rshard.frame) {
+  %layer = arith.constant 0 : index
+  %x = rshard.get_buffer %frame[@x] : memref<?x8xf32>
+  // expected-error @below {{'rshard.launch' op runs @elsewhere, which is no function with a body}}
+  rshard.launch @elsewhere layer %layer of %frame ins(%x) outs(%x) : (memref<?x8xf32>) -> (memref<?x8xf32>)
+  return
+}
+
+// -----
+
+rshard.buffer @x rows "comp" : memref<?x8xf32>
+func.func private @unpacked(%layer: index, %x: tensor<?x8xf32>) -> tensor<?x8xf32> {
+  %w = arith.constant dense<1.0> : tensor<8x8xf32>
+  // expected-error @below {{'rshard.linear' op takes a weight that is not the result of an rshard.parameter, which code cannot pack}}
+  %y = rshard.linear %x, %w : (tensor<?x8xf32>, tensor<8x8xf32>) -> tensor<?x8xf32>
+  return %y : tensor<?x8xf32>
+}
+func.func @step(%frame: !rshard.frame) {
+  %layer = arith.constant 0 : index
+  %x = rshard.get_buffer %frame[@x] : memref<?x8xf32>
+  rshard.launch @unpacked layer %layer of %frame ins(%x) outs(%x) : (memref<?x8xf32>) -> (memref<?x8xf32>)
+  return
+}
+
+// -----
+
+rshard.table @at
+// expected-error @below {{'func.func' op returns an argument that is no tensor of rows}}
+func.func private @same(%layer: index, %at: tensor<?xi32>) -> tensor<?xi32> {
+  return %at : tensor<?xi32>
+}
+func.func @step(%frame: !rshard.frame) {
+  %layer = arith.constant 0 : index
+  %at = rshard.get_table %frame[@at] : memref<?xi32>
+  rshard.launch @same layer %layer of %frame ins(%at) outs(%at) : (memref<?xi32>) -> (memref<?xi32>)
+  return
+}

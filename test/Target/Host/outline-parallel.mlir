@@ -73,3 +73,11 @@ func.func private @sum(%x: memref<?xf32>, %n: index) -> f32 {
   }
   return %sum : f32
 }
+
+// -----
+
+%c0 = arith.constant 0 : index
+%c1 = arith.constant 1 : index
+// expected-error @below {{'scf.parallel' op is not in a function}}
+scf.parallel (%i) = (%c0) to (%c1) step (%c1) {
+}
