@@ -151,3 +151,14 @@ def test_impossible_options():
     for grid in ("4", "0x4", "4x", "-1x4", "4x4x4", "99999999999999999999x1"):
         refused(rshard("plan", f"--attn={grid}"), 1, 2)
     refuse("plan", "--ranks", "22")
+
+
+@pytest.mark.parametrize("session", [["--max-new-tokens", 2], ["--max-new-tokens", 2, "--capacity", 60]])
+@pytest.mark.parametrize("plan", [[], ["--comp", "3", "--attn", "3x2", "--ranks", "4"]], ids=["figure", "ranks"])
+def test_explained_bytes_are_those_of_the_run(plan, session):
+    """Of a prompt and one more step, in a session of the same capacity: it decides which keys are sent (C2, C7)."""
+    explained = json.loads(succeed("explain", LLAMA, *plan, "--length", 28, *session, "--json").out)["bytes"]
+    ran = run_json(LLAMA, *plan, "--tokens", ids(range(1, 29)), *session, "--ignore-eos", "--stats")["bytes"]
+    for kind in ("enter", "up", "down", "leave"):
+        expected = sum(one["bytes"] for step in explained.values() for one in step if one["exchange"] == kind)
+        assert sum(bytes for name, bytes in ran.items() if name.rstrip("0123456789") == kind) == expected, kind

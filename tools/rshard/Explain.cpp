@@ -2,6 +2,7 @@
 
 #include "Commands.h"
 #include "PlanPicture.h"
+#include "SessionLength.h"
 #include "Subject.h"
 #include "rshard/tokenset/Prediction.h"
 #include "rshard/tokenset/Views.h"
@@ -18,6 +19,7 @@ using nlohmann::json;
 namespace {
 struct Options {
   SubjectOptions subject{28, "tokens of the text that is looked at"};
+  SessionLength session;
   bool oneBased = false, json = false;
 };
 
@@ -46,13 +48,8 @@ static std::vector<Traffic> sum(const std::vector<Edge> &edges) {
 }
 
 static tokenset::Expected<std::vector<Traffic>>
-predict(const SubjectOptions::Subject &subject, const Step &step) {
-  auto predictor = Predictor::create(
-      subject.plan, subject.shardedMasks(), step.position + step.rows,
-      rowBytes(subject.model->widths, subject.plan.types));
-  if (!predictor)
-    return predictor.error();
-  auto edges = predictor->predict(step);
+predict(const Predictor &predictor, const Step &step) {
+  auto edges = predictor.predict(step);
   if (!edges)
     return edges.error();
   return sum(*edges);
@@ -126,15 +123,22 @@ static ExitStatus run(const Options &options) {
 
   std::vector<Traffic> prompt, token;
   if (subject.model) {
-    auto first = predict(subject, {0, length, 1});
-    if (!first)
-      return refuse(first.error().message);
-    prompt = *first;
     bool bidirectional = false;
     for (const Mask &mask : subject.shardedMasks())
       bidirectional |= mask.kind == MaskKind::Full;
-    if (!bidirectional && length < subject.limit()) {
-      auto next = predict(subject, {length, 1, 1});
+    int64_t capacity =
+        std::min(options.session.positions(length), subject.limit());
+    auto predictor =
+        Predictor::create(subject.plan, subject.shardedMasks(), capacity,
+                          rowBytes(subject.model->widths, subject.plan.types));
+    if (!predictor)
+      return refuse(predictor.error().message);
+    auto first = predict(*predictor, {0, length, 1});
+    if (!first)
+      return refuse(first.error().message);
+    prompt = *first;
+    if (!bidirectional && length < capacity) {
+      auto next = predict(*predictor, {length, 1, 1});
       if (!next)
         return refuse(next.error().message);
       token = *next;
@@ -170,6 +174,7 @@ void rshard::tool::addExplain(CLI::App &app, ExitStatus &status) {
   CLI::App *command = app.add_subcommand(
       "explain", "say who holds which tokens, and what it costs");
   options->subject.add(*command);
+  options->session.add(*command);
   command->add_flag("--one-based", options->oneBased,
                     "count positions from 1, as figures do");
   command->add_flag("--json", options->json, "print one JSON object");

@@ -57,7 +57,7 @@ tokenset::Expected<Generation> rshard::tool::generate(
   out.promptSeconds = secondsSince(begin);
 
   begin = Clock::now();
-  for (int64_t made = 0; made < options.newTokens; ++made) {
+  for (int64_t made = 0; made < options.length.newTokens; ++made) {
     auto token = sampler->next(last);
     if (!token)
       return token.error();
@@ -68,7 +68,7 @@ tokenset::Expected<Generation> rshard::tool::generate(
     if (!emit(*token))
       break;
     // The last token's own logits are asked for by nobody.
-    if (made + 1 < options.newTokens)
+    if (made + 1 < options.length.newTokens)
       if (auto done = step(int64_t(out.tokens.size()) - 1, 1); !done)
         return done.error();
   }

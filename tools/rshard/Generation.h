@@ -3,13 +3,14 @@
 #ifndef RSHARD_TOOLS_RSHARD_GENERATION_H
 #define RSHARD_TOOLS_RSHARD_GENERATION_H
 
+#include "SessionLength.h"
 #include "rshard/runtime/Runtime.h"
 #include <functional>
 
 namespace rshard::tool {
 
 struct GenerationOptions {
-  int64_t newTokens = 32;
+  SessionLength length;
   /// Rows of a step of the prompt; 0: as many as the session takes.
   int64_t chunk = 0;
   bool ignoreEnd = false;

@@ -19,7 +19,6 @@ struct Options {
   std::string weights, target, cpu, assembler, logits, hidden;
   std::optional<std::string> prompt, tokens;
   GenerationOptions generation;
-  int64_t capacity = 0;
   int threads = 0, device = 0;
   bool json = false, stats = false;
 };
@@ -88,9 +87,9 @@ static tokenset::Expected<void> check(const Options &options,
   if (!model.hasHead && !options.logits.empty())
     return Error{"--logits: " + model.architecture +
                  " has no head: --hidden writes its rows"};
-  if (!model.hasHead && options.generation.newTokens > 0)
+  if (!model.hasHead && options.generation.length.newTokens > 0)
     return Error{model.architecture + " has no head to generate " +
-                 std::to_string(options.generation.newTokens) +
+                 std::to_string(options.generation.length.newTokens) +
                  " tokens with: --max-new-tokens 0, with --hidden OUT.npy"};
   return {};
 }
@@ -119,18 +118,19 @@ static ExitStatus run(Options &options) {
     return refuse(weights.error().message);
   const runtime::ModelInfo &model = artifact->manifest().model;
   if (!model.hasHead && !options.hidden.empty())
-    options.generation.newTokens = 0;
+    options.generation.length.newTokens = 0;
   if (auto good = check(options, model); !good)
     return refuse(good.error().message);
 
   runtime::setThreads(options.threads);
   runtime::SessionOptions settings;
   int64_t length = static_cast<int64_t>(prompt->tokens.size()) +
-                   options.generation.newTokens;
-  settings.capacity = options.capacity ? options.capacity : length;
+                   options.generation.length.newTokens;
+  settings.capacity = options.generation.length.positions(
+      static_cast<int64_t>(prompt->tokens.size()));
   if (length > settings.capacity)
     return refuse(std::to_string(prompt->tokens.size()) + " tokens and " +
-                  std::to_string(options.generation.newTokens) +
+                  std::to_string(options.generation.length.newTokens) +
                   " new ones vs a capacity of " +
                   std::to_string(settings.capacity) + " positions");
   settings.allRows = !options.logits.empty() || !options.hidden.empty();
@@ -171,9 +171,7 @@ static void addGeneration(CLI::App &command, Options &options) {
         ->type_name(type)
         ->group("Generation");
   };
-  add("--max-new-tokens", generation.newTokens, "N",
-      "tokens to generate [32]; 0 only runs the prompt")
-      ->check(atLeast(0));
+  generation.length.add(command);
   add("--temperature", generation.sampling.temperature, "T",
       "0 takes the most likely token [0]");
   add("--top-p", generation.sampling.topP, "P",
@@ -215,11 +213,6 @@ void rshard::tool::addRun(CLI::App &app, ExitStatus &status) {
   command
       ->add_option("--chunk", options->generation.chunk,
                    "rows of a step of the prompt [512]")
-      ->type_name("N")
-      ->check(atLeast(0));
-  command
-      ->add_option("--capacity", options->capacity,
-                   "positions of the session [prompt + new tokens]")
       ->type_name("N")
       ->check(atLeast(0));
   command->add_option("--threads", options->threads, "threads [all cores]")
