@@ -5,6 +5,7 @@
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/IR/Verifier.h"
 #include "mlir/Pass/PassManager.h"
+#include "rshard/Analysis/Exchanges.h"
 #include "rshard/Plan/PlanSymbols.h"
 #include "rshard/Transforms/Passes.h"
 #include "rshard/runtime/AtomicFile.h"
@@ -81,17 +82,27 @@ static LogicalResult enter(ModuleOp module, Phase phase,
   llvm_unreachable("all phases are handled");
 }
 
+/// What every module of a phase must satisfy; with a plan from the partitioned
+/// phase on.
+static LogicalResult check(ModuleOp module, Phase phase) {
+  if (failed(verify(module)))
+    return failure();
+  return success(phase < Phase::Partitioned ||
+                 succeeded(verifyExchanges(module)));
+}
+
 LogicalResult rshard::runPhases(ModuleOp module, Phase from,
                                 const PhaseOptions &options) {
   if (options.to < from)
     return module.emitError("cannot go back to phase ")
            << getPhaseName(options.to) << ": the module is "
            << getPhaseName(from);
-  if (failed(dump(module, from, options.dumpDirectory)))
+  if (failed(check(module, from)) ||
+      failed(dump(module, from, options.dumpDirectory)))
     return failure();
   for (Phase phase = from; phase < options.to;) {
     phase = static_cast<Phase>(static_cast<int>(phase) + 1);
-    if (failed(enter(module, phase, options)) || failed(verify(module)) ||
+    if (failed(enter(module, phase, options)) || failed(check(module, phase)) ||
         failed(dump(module, phase, options.dumpDirectory)))
       return failure();
   }

@@ -3,9 +3,11 @@
 #include "Subject.h"
 #include "OptionChecks.h"
 #include "mlir/IR/MLIRContext.h"
+#include "rshard/Analysis/Exchanges.h"
 #include "rshard/Driver/DiagnosticPrinter.h"
 #include "rshard/Driver/Phases.h"
 #include "rshard/Plan/PlanSymbols.h"
+#include "rshard/Plan/RouteSet.h"
 #include "rshard/Register.h"
 #include <algorithm>
 
@@ -27,6 +29,8 @@ int64_t SubjectOptions::Subject::limit() const {
 }
 
 std::vector<Mask> SubjectOptions::Subject::shardedMasks() const {
+  if (!routeMasks.empty())
+    return routeMasks;
   if (!model)
     return {Mask::causal()};
   return {model->layerMasks.begin() + plan.clientFirst,
@@ -64,6 +68,20 @@ ExitStatus SubjectOptions::loadPlan(Subject &subject, bool isPlan) const {
   return Success;
 }
 
+mlir::LogicalResult SubjectOptions::loadPrograms(mlir::ModuleOp module,
+                                                 Subject &subject) {
+  mlir::FailureOr<int64_t> exchanges = verifyExchanges(module);
+  mlir::FailureOr<RouteSet> routes = mlir::failure();
+  if (mlir::succeeded(exchanges))
+    routes = RouteSet::create(module);
+  if (mlir::failed(routes))
+    return mlir::failure();
+  subject.exchanges = *exchanges;
+  for (int64_t number = 0; number < routes->getNumClasses(); ++number)
+    subject.routeMasks.push_back(getMask(*routes->getQuery(number).getMask()));
+  return mlir::success();
+}
+
 ExitStatus SubjectOptions::loadModel(Subject &subject) const {
   mlir::DialectRegistry registry;
   registerDialects(registry);
@@ -94,6 +112,7 @@ ExitStatus SubjectOptions::loadModel(Subject &subject) const {
     if (mlir::failed(facts))
       return BadInput;
     subject.model = std::move(*facts);
+    return Success;
   }
-  return Success;
+  return mlir::succeeded(loadPrograms(module, subject)) ? Success : BadInput;
 }

@@ -24,7 +24,13 @@ public:
     /// With a model.
     std::optional<ModelFacts> model;
 
-    /// Masks of the layers that the plan shards; causal without a model.
+    /// With programs, from the partitioned phase on: the masks of their routes,
+    /// and the exchanges that were followed (C6).
+    std::vector<tokenset::Mask> routeMasks;
+    std::optional<int64_t> exchanges;
+
+    /// Masks of the layers that the plan shards; causal with nothing but a
+    /// plan.
     std::vector<tokenset::Mask> shardedMasks() const;
     /// The distinct ones.
     std::vector<tokenset::Mask> maskClasses() const;
@@ -40,6 +46,8 @@ public:
 private:
   ExitStatus loadPlan(Subject &subject, bool isPlan) const;
   ExitStatus loadModel(Subject &subject) const;
+  static mlir::LogicalResult loadPrograms(mlir::ModuleOp module,
+                                          Subject &subject);
 
   ModelOptions model{/*required=*/false};
   PlanOptions plan;

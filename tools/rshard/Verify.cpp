@@ -19,7 +19,7 @@ struct Options {
 
 struct Check {
   const char *name;
-  const char *what;
+  std::string what;
   tokenset::Expected<void> result;
 };
 } // namespace
@@ -91,6 +91,12 @@ static std::vector<Check> check(const SubjectOptions::Subject &subject,
   if (covered)
     checks.push_back(
         {"C6", "every send has one receive with the same rows", matched});
+  // Held since it was loaded.
+  if (subject.exchanges)
+    checks.push_back({"C6",
+                      "the programs receive all that they send, in " +
+                          std::to_string(*subject.exchanges) + " exchanges",
+                      {}});
   return checks;
 }
 

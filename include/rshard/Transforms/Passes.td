@@ -154,4 +154,15 @@ def SchedulePass : Pass<"rshard-schedule", "::mlir::ModuleOp"> {
   ];
 }
 
+def VerifyExchangesPass : Pass<"rshard-verify-exchanges", "::mlir::ModuleOp"> {
+  let summary = "C6: every send of the programs has its receive";
+  let description = [{
+    Follows the programs of a module of the partitioned or scheduled phase over their loops and checks that what is sent is
+    received, in one order, without waiting in a circle: see include/rshard/Analysis/Exchanges.h. Changes nothing.
+
+    `rshard` runs the same analysis on every program that it makes or reads.
+  }];
+  let statistics = [Statistic<"numExchanges", "exchanges", "Number of exchanges that were followed">];
+}
+
 #endif // RSHARD_TRANSFORMS_PASSES_TD

@@ -1,0 +1,25 @@
+//===- VerifyExchangesPass.cpp - C6 of a module's programs ----------------===//
+
+#include "rshard/Analysis/Exchanges.h"
+#include "rshard/Transforms/Passes.h"
+
+namespace rshard {
+#define GEN_PASS_DEF_VERIFYEXCHANGESPASS
+#include "rshard/Transforms/Passes.h.inc"
+} // namespace rshard
+
+using namespace mlir;
+using namespace rshard;
+
+namespace {
+struct VerifyExchangesPass
+    : rshard::impl::VerifyExchangesPassBase<VerifyExchangesPass> {
+  void runOnOperation() override {
+    FailureOr<int64_t> exchanges = verifyExchanges(getOperation());
+    if (failed(exchanges))
+      return signalPassFailure();
+    numExchanges = static_cast<unsigned>(*exchanges);
+    markAllAnalysesPreserved();
+  }
+};
+} // namespace
