@@ -102,18 +102,23 @@ void rshard::tool::addCompile(CLI::App &app, ExitStatus &status) {
       "the phase of an .mlir MODEL [found by its ops]")
       ->check(oneOf(names));
   add("--dump-phases", options->dumpPhases, "DIR",
-      "write the IR of every phase into this directory");
+      "write the IR of every phase into this directory")
+      ->check(notEmpty("a directory"));
   add("--target", options->target, "TARGET", "cpu or cuda [cpu]")
       ->check(oneOf({"cpu", "cuda"}));
   add("--cpu", options->cpu, "NAME",
-      "CPU to generate code for, as LLVM names it [native]");
+      "CPU to generate code for, as LLVM names it [native]")
+      ->check(notEmpty("a name"));
   add("--ptxas", options->assembler, "FILE",
       "the assembler for --target cuda [$CUDA_HOME/bin, PATH, "
-      "/usr/local/cuda/bin]");
+      "/usr/local/cuda/bin]")
+      ->check(notEmpty("a path"));
   add("--model", options->weights, "DIR",
       "directory with the weights of an .mlir MODEL: the artifact then names "
-      "them");
-  add("-o,--output", options->output, "FILE", "output file; - is stdout");
+      "them")
+      ->check(notEmpty("a directory"));
+  add("-o,--output", options->output, "FILE", "output file; - is stdout")
+      ->check(notEmpty("a path"));
   command->footer("\nExamples:\n"
                   "  rshard compile models/llama -o llama.rshard\n"
                   "  rshard compile models/llama --comp 4 --attn 4x4 --to "

@@ -1,6 +1,7 @@
 //===- Inspect.cpp - rshard inspect ---------------------------------------===//
 
 #include "Commands.h"
+#include "OptionChecks.h"
 #include "rshard/Driver/DiagnosticPrinter.h"
 #include "rshard/runtime/Artifact.h"
 #include <CLI/CLI.hpp>
@@ -73,9 +74,10 @@ void rshard::tool::addInspect(CLI::App &app, ExitStatus &status) {
   auto options = std::make_shared<Options>();
   CLI::App *command = app.add_subcommand(
       "inspect", "look into an artifact without running its code");
-  command->add_option("artifact", options->path)
+  command->add_option("artifact", options->path, "what compile wrote")
       ->type_name("ARTIFACT")
-      ->required();
+      ->required()
+      ->check(notEmpty("a path"));
   auto *ir = command->add_flag("--ir", options->ir,
                                "print the IR of the partitioned phase");
   command->add_flag("--json", options->json, "print the manifest")

@@ -1,6 +1,7 @@
 //===- ModelOptions.cpp - the options that say which model ----------------===//
 
 #include "ModelOptions.h"
+#include "OptionChecks.h"
 #include "llvm/Support/raw_ostream.h"
 #include <CLI/CLI.hpp>
 
@@ -13,7 +14,8 @@ void ModelOptions::add(CLI::App &app) {
   app.add_option("model", path,
                  required ? help : help + "; or a plan's JSON file")
       ->type_name(required ? "MODEL" : "MODEL|PLAN")
-      ->required(required);
+      ->required(required)
+      ->check(notEmpty("a path"));
   app.add_option("--config", overrides,
                  "use VALUE (JSON) for KEY of config.json; may be repeated")
       ->type_name("KEY=VALUE")

@@ -8,6 +8,7 @@
 #define RSHARD_TOOLS_RSHARD_OPTIONCHECKS_H
 
 #include <CLI/CLI.hpp>
+#include <charconv>
 
 namespace rshard::tool {
 
@@ -18,14 +19,39 @@ valid(std::function<std::string(const std::string &)> check) {
       [check](const std::string &text) { return check(text); }, "");
 }
 
+/// Decimal digits alone: CLI11 by itself reads 010 as 8, clamps what is too
+/// large and lets -1 wrap.
+template <typename Integer>
+CLI::Validator integer(Integer least, Integer most) {
+  return valid([least, most](const std::string &text) {
+    Integer value = 0;
+    auto [end, code] =
+        std::from_chars(text.data(), text.data() + text.size(), value);
+    bool good = code == std::errc() && std::to_string(value) == text &&
+                value >= least && value <= most;
+    return good ? std::string()
+                : "'" + text + "' vs an integer from " + std::to_string(least) +
+                      " to " + std::to_string(most);
+  });
+}
+
 inline CLI::Validator atLeast(int64_t least) {
-  return valid([least](const std::string &text) {
-    int64_t value = 0;
-    return CLI::detail::lexical_cast(text, value) && value >= least &&
-                   value <= INT32_MAX
-               ? std::string()
-               : "'" + text + "' vs an integer from " + std::to_string(least) +
-                     " to " + std::to_string(INT32_MAX);
+  return integer<int64_t>(least, INT32_MAX);
+}
+
+/// Without it an empty value reads as an option that was not given.
+inline CLI::Validator notEmpty(std::string what) {
+  return valid([what](const std::string &text) {
+    return text.empty() ? "'' vs " + what : std::string();
+  });
+}
+
+/// For results that are not text.
+inline CLI::Validator outputFile() {
+  return valid([](const std::string &text) {
+    return text.empty() || text == "-"
+               ? "'" + text + "' vs a file: stdout takes text only"
+               : std::string();
   });
 }
 

@@ -1,6 +1,7 @@
 //===- Plan.cpp - rshard plan ---------------------------------------------===//
 
 #include "Commands.h"
+#include "OptionChecks.h"
 #include "Output.h"
 #include "Subject.h"
 #include "rshard/tokenset/Views.h"
@@ -38,7 +39,8 @@ void rshard::tool::addPlan(CLI::App &app, ExitStatus &status) {
   options->subject.add(*command);
   command
       ->add_option("-o,--output", options->output, "output file; - is stdout")
-      ->type_name("FILE");
+      ->type_name("FILE")
+      ->check(notEmpty("a path"));
   command->footer("\nExamples:\n"
                   "  rshard plan --comp 8 --cluster 2 --attn 8x8\n"
                   "  rshard plan models/llama --comp 4 --cluster 2 --period 7 "

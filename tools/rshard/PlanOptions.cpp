@@ -21,6 +21,7 @@ void PlanOptions::add(CLI::App &app) {
   const char *group = "Plan";
   app.add_option("--plan", file, "read the plan from this JSON file")
       ->type_name("FILE")
+      ->check(notEmpty("a path"))
       ->group(group);
   auto number = [&](const char *name, std::optional<int64_t> &value,
                     const char *help) {

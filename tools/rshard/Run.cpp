@@ -176,7 +176,8 @@ static void addGeneration(CLI::App &command, Options &options) {
       "0 takes the most likely token [0]");
   add("--top-p", generation.sampling.topP, "P",
       "draw from the most likely tokens that reach this probability [1]");
-  add("--seed", generation.sampling.seed, "N", "of the draws [0]");
+  add("--seed", generation.sampling.seed, "N", "of the draws [0]")
+      ->check(integer<uint64_t>(0, UINT64_MAX));
   command
       .add_flag("--ignore-eos", generation.ignoreEnd,
                 "go on after the end token")
@@ -199,17 +200,20 @@ void rshard::tool::addRun(CLI::App &app, ExitStatus &status) {
       ->add_option("--model", options->weights,
                    "directory with the weights and the tokenizer of an "
                    "artifact or of .mlir")
-      ->type_name("DIR");
+      ->type_name("DIR")
+      ->check(notEmpty("a directory"));
   addGeneration(*command, *options);
   command
       ->add_option("--logits", options->logits,
                    "write the logits of every position that is run, float32 "
                    "[tokens, vocabulary]")
-      ->type_name("OUT.npy");
+      ->type_name("OUT.npy")
+      ->check(outputFile());
   command
       ->add_option("--hidden", options->hidden,
                    "write the last hidden rows of a model without a head")
-      ->type_name("OUT.npy");
+      ->type_name("OUT.npy")
+      ->check(outputFile());
   command
       ->add_option("--chunk", options->generation.chunk,
                    "rows of a step of the prompt [512]")
@@ -231,10 +235,12 @@ void rshard::tool::addRun(CLI::App &app, ExitStatus &status) {
   command
       ->add_option("--ptxas", options->assembler,
                    "the assembler for --target cuda, as in compile")
-      ->type_name("FILE");
+      ->type_name("FILE")
+      ->check(notEmpty("a path"));
   command
       ->add_option("--cpu", options->cpu, "CPU to generate code for [native]")
-      ->type_name("NAME");
+      ->type_name("NAME")
+      ->check(notEmpty("a name"));
   command->add_flag("--json", options->json,
                     "print one JSON object; `tokens` are prompt and "
                     "continuation");
