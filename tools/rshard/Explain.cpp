@@ -84,6 +84,16 @@ static json toJson(const Plan &plan, const std::vector<NodeView> &views) {
   return nodes;
 }
 
+static json toJson(const std::vector<RankView> &views) {
+  json ranks = json::array();
+  for (const RankView &view : views)
+    ranks.push_back({{"rank", view.rank},
+                     {"nodes", view.nodes},
+                     {"visible", view.visible},
+                     {"largest_gap", view.largestGap}});
+  return ranks;
+}
+
 static void printPlan(const Plan &plan, int64_t length, int64_t base) {
   llvm::outs() << "client, " << plan.comps() << " CompNodes and "
                << plan.queryShards() << "x" << plan.keyShards()
@@ -117,9 +127,13 @@ static ExitStatus run(const Options &options) {
   const Plan &plan = subject.plan;
   int64_t length = subject.length;
   auto views = nodeViews(plan, length);
+  auto ranks = rankViews(plan, length);
   auto summary = summarizeViews(plan, length);
-  if (!views || !summary)
-    return refuse((views ? summary.error() : views.error()).message);
+  if (!views || !ranks || !summary)
+    return refuse((!views   ? views.error()
+                   : !ranks ? ranks.error()
+                            : summary.error())
+                      .message);
 
   std::vector<Traffic> prompt, token;
   if (subject.model) {
@@ -149,6 +163,7 @@ static ExitStatus run(const Options &options) {
     json out = {{"plan", json::parse(tokenset::printPlan(plan))},
                 {"length", length},
                 {"nodes", toJson(plan, *views)},
+                {"ranks", toJson(*ranks)},
                 {"summary", describe(plan, *summary)}};
     if (!prompt.empty())
       out["bytes"]["prompt"] = toJson(prompt);

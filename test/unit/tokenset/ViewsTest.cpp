@@ -1,5 +1,5 @@
 #include "rshard/tokenset/Views.h"
-#include "RandomSets.h"
+#include "RandomPlans.h"
 #include "rshard/tokenset/ClusterRule.h"
 
 #include <gtest/gtest.h>
@@ -33,36 +33,68 @@ TEST(Views, edges) {
                                "largest gap 1; weakest gap: attn(0,1), 1");
 }
 
+TEST(Views, ofRanksThatHostSeveralNodes) {
+  ClusterRule rule;
+  rule.ranks = 1;
+  EXPECT_EQ(summary(rule, 39),
+            "all 20 nodes are on the client's rank, which sees everything");
+  rule.ranks = 2;
+  EXPECT_EQ(summary(rule, 39),
+            "rank 1 (10 nodes) sees 39 of 39 tokens (100 %), largest gap 1; "
+            "weakest gap: rank 1 (10 nodes), 1; 10 nodes are on the client's "
+            "rank, which sees everything");
+}
+
+/// Whether a node other than the client has rows of a position.
+bool sees(const Plan &plan, int32_t node, Position p) {
+  int32_t cell = node - 1 - plan.comps();
+  return cell < 0 ? plan.R.owner(p) == node - 1
+                  : plan.S.owner(p) == cell / plan.keyShards() ||
+                        plan.T.owner(p) == cell % plan.keyShards();
+}
+
+View count(Position length, const std::function<bool(Position)> &visible) {
+  View view;
+  Position last = -1;
+  for (Position p = 0; p < length; ++p) {
+    if (!visible(p))
+      continue;
+    ++view.visible;
+    if (last >= 0)
+      view.largestGap = std::max(view.largestGap, p - last);
+    last = p;
+  }
+  return view;
+}
+
+void expectSame(const View &view, const View &expected) {
+  RC_ASSERT(view.visible == expected.visible);
+  RC_ASSERT(view.largestGap == expected.largestGap);
+}
+
 RC_GTEST_PROP(Views, byBruteForce, ()) {
-  Plan plan;
-  plan.R = drawPartition("R", draw(1, 3));
-  plan.S = drawPartition("S", draw(1, 3));
-  plan.T = drawPartition("T", draw(1, 3));
-  placeApart(plan);
+  Plan plan = drawPlan();
   Position length = draw(0, 60);
   auto views = nodeViews(plan, length);
   RC_ASSERT(bool(views));
   RC_ASSERT(int32_t(views->size()) == plan.nodes() - 1);
   for (int32_t node = 1; node < plan.nodes(); ++node) {
-    int64_t visible = 0, gap = 0;
-    Position last = -1;
-    for (Position p = 0; p < length; ++p) {
-      int32_t cell = node - 1 - plan.comps();
-      bool sees = cell < 0 ? plan.R.owner(p) == node - 1
-                           : plan.S.owner(p) == cell / plan.keyShards() ||
-                                 plan.T.owner(p) == cell % plan.keyShards();
-      if (!sees)
-        continue;
-      ++visible;
-      if (last >= 0)
-        gap = std::max(gap, p - last);
-      last = p;
-    }
     const NodeView &view = (*views)[node - 1];
     RC_ASSERT(view.node == node);
-    RC_ASSERT(view.visible == visible);
-    RC_ASSERT(view.largestGap == gap);
+    expectSame(view,
+               count(length, [&](Position p) { return sees(plan, node, p); }));
   }
+  auto ranks = rankViews(plan, length);
+  RC_ASSERT(bool(ranks));
+  RC_ASSERT(int32_t(ranks->size()) == plan.rankCount());
+  for (int32_t rank = 0; rank < plan.rankCount(); ++rank)
+    expectSame((*ranks)[rank], count(length, [&](Position p) {
+                 bool seen = false;
+                 for (int32_t node = 0; node < plan.nodes(); ++node)
+                   seen |= plan.ranks[node] == rank &&
+                           (node == 0 || sees(plan, node, p));
+                 return seen;
+               }));
 }
 
 } // namespace
