@@ -110,9 +110,6 @@ LogicalResult WeightOp::verify() {
                                  << (named ? "' holds '{}' vs no layers"
                                            : "' holds no '{}' vs layers");
   auto type = cast<RankedTensorType>(getType());
-  if (!type.hasStaticShape() || type.getRank() < 1 || type.getRank() > 2)
-    return emitOpError("type ")
-           << type << " vs a static tensor of one or two dimensions";
   // A vector has no columns to exchange with its rows, but one row of a matrix
   // has.
   if (getTransposed() && type.getRank() == 1 &&

@@ -90,17 +90,16 @@ static runtime::WeightPart describePart(WeightOp weight) {
   return part;
 }
 
-/// A range of the frame's weight slots (weightSlotsAttrName).
-static FailureOr<runtime::WeightSpec> describeWeight(ModuleOp module,
-                                                     DictionaryAttr slots) {
+/// A range of the frame's weight slots (weightSlotsAttrName), as the generator
+/// of kernels has recorded it.
+static runtime::WeightSpec describeWeight(ModuleOp module,
+                                          DictionaryAttr slots) {
   runtime::WeightSpec spec;
   spec.slot = slots.getAs<IntegerAttr>("first").getInt();
   spec.pack = slots.getAs<StringAttr>("pack").str();
   for (auto symbol :
        slots.getAs<ArrayAttr>("weights").getAsRange<FlatSymbolRefAttr>()) {
     auto weight = module.lookupSymbol<WeightOp>(symbol);
-    if (!weight)
-      return module.emitError("holds no rshard.weight ") << symbol;
     spec.symbol += (spec.symbol.empty() ? "" : "+") + symbol.getValue().str();
     spec.layers = getRange(weight.getLayers());
     spec.parts.push_back(describePart(weight));
@@ -244,15 +243,8 @@ FailureOr<runtime::Manifest> rshard::buildManifest(ModuleOp scheduled,
   for (TableOp table : kernels.getOps<TableOp>())
     manifest.tables.push_back(table.getSymName().str());
   auto slots = kernels->getAttrOfType<ArrayAttr>(weightSlotsAttrName);
-  if (!slots)
-    return kernels.emitError("has no attribute '")
-           << weightSlotsAttrName << "' vs a module of the kernels phase";
-  for (auto range : slots.getAsRange<DictionaryAttr>()) {
-    FailureOr<runtime::WeightSpec> spec = describeWeight(kernels, range);
-    if (failed(spec))
-      return failure();
-    manifest.weights.push_back(std::move(*spec));
-  }
+  for (auto range : slots.getAsRange<DictionaryAttr>())
+    manifest.weights.push_back(describeWeight(kernels, range));
   for (RotaryOp rotary : scheduled.getOps<RotaryOp>())
     manifest.rope.push_back(
         {("rotary." + rotary.getSymName()).str(),

@@ -12,8 +12,9 @@ namespace rshard {
 /// What the runtime must know about a program: `scheduled` shows the model,
 /// `kernels`, made of it by a target, what the frame holds for code that runs
 /// on `cpu`. `partitioned` is the text of the partitioned phase, whose hash
-/// identifies the program apart from the target (C10). Emits an error if a
-/// module is not of its phase.
+/// identifies the program apart from the target (C10). Emits an error if
+/// `scheduled` is not of its phase or a buffer is of no type or capacity class
+/// that the runtime has.
 mlir::FailureOr<runtime::Manifest> buildManifest(mlir::ModuleOp scheduled,
                                                  mlir::ModuleOp kernels,
                                                  const HostCpu &cpu,

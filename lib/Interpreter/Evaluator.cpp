@@ -45,9 +45,6 @@ FailureOr<Data<T>> Evaluator<T>::call(func::FuncOp func,
                                       ArrayRef<Datum<T>> arguments) {
   if (func.isExternal())
     return func.emitOpError("has no body to interpret");
-  if (arguments.size() != func.getNumArguments())
-    return func.emitOpError("arguments: ")
-           << arguments.size() << " vs " << func.getNumArguments();
   if (depth == kDepthLimit)
     return func.emitOpError("calls nest more than ") << kDepthLimit << " deep";
   ++depth;
@@ -156,13 +153,12 @@ LogicalResult Evaluator<T>::control(Operation *op, Frame &frame) {
             block = &select.getCaseBlock(number);
         return bind(op, frame, run(*block, frame));
       })
-      .Case([&](func::CallOp callee) -> LogicalResult {
-        auto func = symbols.lookup<func::FuncOp>(callee.getCallee());
-        if (!func)
-          return op->emitOpError("calls no function of the module");
+      .Case([&](func::CallOp callee) {
         Data<T> arguments;
         for (Value operand : callee.getOperands())
           arguments.push_back(frame.at(operand));
+        // That it is there is checked by the call's verifier.
+        auto func = symbols.lookup<func::FuncOp>(callee.getCallee());
         return bind(op, frame, call(func, arguments));
       })
       .Case([&](LayerKindOp kind) -> LogicalResult {

@@ -42,18 +42,11 @@ SmallVector<Operation *> rshard::collectProducers(func::FuncOp func,
 FailureOr<LayerParts> LayerParts::create(func::FuncOp layer) {
   if (failed(checkTokenRules(layer, /*allowMixing=*/true)))
     return failure();
-  AttentionOp attention;
-  for (Operation &op : layer.getBody().front()) {
-    auto rule = dyn_cast<TokenOpInterface>(op);
-    if (!rule || rule.getTokenKind() != TokenKind::Mix)
-      continue;
-    if (!isa<AttentionOp>(op))
-      return op.emitOpError(
-          "mixes tokens and has no grid rule: it cannot be sharded");
-    attention = cast<AttentionOp>(op);
-  }
-  if (!attention)
-    return layer.emitOpError("holds no token-mixing op vs 1");
+  // The verifier of rshard.layers has counted one token-mixing op; attention is
+  // the only one that there is.
+  auto attentions = layer.getBody().front().getOps<AttentionOp>();
+  assert(llvm::hasSingleElement(attentions) && "checked by rshard.layers");
+  AttentionOp attention = *attentions.begin();
   LayerParts parts(layer, attention);
   parts.enter = collectProducers(layer, attention->getOperands(), {});
   parts.leave = collectProducers(

@@ -108,8 +108,7 @@ LogicalResult SegmentKernels::emit(const Step &step, Value y) {
                    {at(op.getOutput()), at(op.getLse()), at(op.getBegin()),
                     at(op.getSource()), y});
       })
-      .Default(
-          [](Operation *op) { return op->emitOpError("has no cuda kernel"); });
+      .DefaultUnreachable("a segment's plan has steps of these ops only");
 }
 
 LogicalResult SegmentKernels::emitLinear(const Step &step, Value y) {

@@ -120,3 +120,19 @@ func.func @step(%frame: !rshard.frame) {
   rshard.launch @same layer %layer of %frame ins(%at) outs(%at) : (memref<?xi32>) -> (memref<?xi32>)
   return
 }
+
+// -----
+
+rshard.buffer @x rows "comp" : memref<?x8xf32>
+func.func private @rounds(%layer: index, %x: tensor<?x8xf32>) -> tensor<?x8xf32> {
+  // expected-error @below {{'rshard.convert' op has no cpu kernel}}
+  %y = rshard.convert %x : tensor<?x8xf32> -> tensor<?x8xbf16>
+  %z = rshard.convert %y : tensor<?x8xbf16> -> tensor<?x8xf32>
+  return %z : tensor<?x8xf32>
+}
+func.func @step(%frame: !rshard.frame) {
+  %layer = arith.constant 0 : index
+  %x = rshard.get_buffer %frame[@x] : memref<?x8xf32>
+  rshard.launch @rounds layer %layer of %frame ins(%x) outs(%x) : (memref<?x8xf32>) -> (memref<?x8xf32>)
+  return
+}
