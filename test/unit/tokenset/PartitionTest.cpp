@@ -104,6 +104,18 @@ TEST(Partition, boundsTheCommonPeriod) {
             "R: the common period of the sets is beyond the limit 16777216");
 }
 
+TEST(Partition, boundsTheRuns) {
+  // Each set has few runs; up to the common period they have too many.
+  auto a = TokenSet::periodic(2, {{0, 1}});
+  auto b = TokenSet::periodic(8388607, {{1, 2}});
+  EXPECT_EQ(Partition::create("R", {*a, *b}).error().message,
+            "R: the sets need more than 1048576 runs");
+  for (int64_t count : {int64_t(0), int64_t(1 << 20) + 1})
+    EXPECT_EQ(Partition::roundRobin("S", count).error().message,
+              "S: the number of sets is " + std::to_string(count) +
+                  ", it must be from 1 to 1048576");
+}
+
 TEST(Partition, oneOwnerIsOnePiece) {
   auto family = Partition::roundRobin("R", 1);
   ASSERT_TRUE(bool(family));

@@ -131,12 +131,20 @@ TEST(Plan, placement) {
   Plan plan = made(rule);
   EXPECT_EQ(plan.rankCount(), 5);
   EXPECT_TRUE(bool(validate(plan)));
+  plan.ranks[2] = 21;
+  EXPECT_EQ(validate(plan).error().message,
+            "comp(1) has rank 21, it must be from 0 to 20");
+  plan.ranks[2] = 2;
   plan.ranks[3] = 7;
   EXPECT_EQ(validate(plan).error().message,
             "rank 5 has no node: ranks must be dense from 0 to 7");
   plan.ranks.pop_back();
   EXPECT_EQ(validate(plan).error().message,
             "C2: ranks are given for 20 nodes, the plan has 21");
+  plan.S = *Partition::roundRobin("S", 1 << 10);
+  plan.T = *Partition::roundRobin("T", 1 << 10);
+  EXPECT_EQ(validate(plan).error().message,
+            "the plan has 1048581 nodes, the limit is 1048576");
 }
 
 TEST(Plan, jsonRoundTrip) {
@@ -220,6 +228,8 @@ TEST(Plan, jsonRefusals) {
   "\"T\": [\"period 1: [0,1)\"]"
   EXPECT_EQ(message("{" ALL ", \"ranks\": [0, 1]}"),
             "plan: C2: ranks are given for 2 nodes, the plan has 3");
+  EXPECT_EQ(message("{" ALL ", \"ranks\": 3}"),
+            "plan: `ranks` must be a list of numbers");
   EXPECT_EQ(message("{" ALL ", \"ranks\": [0, 2, 2]}"),
             "plan: rank 1 has no node: ranks must be dense from 0 to 2");
   EXPECT_EQ(message("{" ALL ", \"ranks\": [0, 1, -1]}"),

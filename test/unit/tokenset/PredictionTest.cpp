@@ -263,4 +263,11 @@ TEST(Prediction, refusesStepsBeyondTheCapacity) {
             "step of 5 rows at position 60: the capacity is 64");
 }
 
+TEST(Prediction, refusesWindowsWithoutKeys) {
+  auto predictor =
+      Predictor::create(*makePlan({}), {Mask::windowed(0)}, 64, RowBytes());
+  ASSERT_FALSE(predictor);
+  EXPECT_EQ(predictor.error().message, "window 0: it must be at least 1");
+}
+
 } // namespace

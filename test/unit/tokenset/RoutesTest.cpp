@@ -481,6 +481,12 @@ TEST(Routes, refusals) {
             "largest step 0: it must be at least 1");
   EXPECT_EQ(refused({Mask::full()}, 8, 8, 21),
             "rank 21: the plan has ranks 0 to 20");
+  ClusterRule alone;
+  alone.ranks = 1;
+  plan = *makePlan(alone);
+  EXPECT_EQ(refused({Mask::full()}, INT32_MAX, INT32_MAX, 0),
+            "a step of 2147483647 rows may need a table of 8589934588 rows at "
+            "rank 0, the limit is 2147483647");
   auto finite = parsePlan(
       R"j({"R": ["[0,9)"], "S": ["[0,99)"], "T": ["period 1: [0,1)"]})j");
   plan = *finite;

@@ -207,6 +207,8 @@ TEST(TokenSet, refusesText) {
   EXPECT_EQ(message(""), "token set ``: expected `period` at character 0");
   EXPECT_EQ(message("period 7: [0,2) x"),
             "token set `period 7: [0,2) x`: expected the end at character 16");
+  EXPECT_EQ(message("period 7 [0,2)"),
+            "token set `period 7 [0,2)`: expected `:` at character 9");
   EXPECT_EQ(message("period 7: [2,2)"),
             "token set `period 7: [2,2)`: run [2,2) is empty");
   EXPECT_EQ(message("period 7: [6,8)"),
