@@ -1,5 +1,6 @@
 // RUN: rshard-opt %s --rshard-plan | FileCheck %s
 // RUN: rshard-opt %s --rshard-plan="comp=2 cluster=1 period=2 ranks=1" | FileCheck %s --check-prefix=SMALL
+// RUN: rshard-opt %s --rshard-plan="comp=4 cluster=1 group=2" | FileCheck %s --check-prefix=GROUP
 // RUN: not rshard-opt %s --rshard-plan="client-first=1 client-last=1" 2>&1 | FileCheck %s --check-prefix=CLIENT
 // RUN: not rshard-opt %s --rshard-plan="comp=4 cluster=2 period=9" 2>&1 | FileCheck %s --check-prefix=PERIOD
 // RUN: not rshard-opt %s --rshard-plan="file=%s.none" 2>&1 | FileCheck %s --check-prefix=FILE
@@ -14,6 +15,9 @@
 
 // SMALL: rshard.sharding @R ["period 2: [0,1)", "period 2: [1,2)"]
 // SMALL: ranks [0, 0, 0, 0, 0, 0, 0]
+
+// GROUP: rshard.sharding @R ["period 4: [0,1)", "period 4: [1,2)", "period 4: [2,3)", "period 4: [3,4)"]
+// GROUP: rshard.sharding @S ["period 4: [0,2)", "period 4: [2,4)"]
 
 // CLIENT: error: 'rshard.layers' op client layers: 1 + 1 vs less than the 2 layers of the model
 // CLIENT: note: --client-layers L0,L1 must leave at least one layer to the CompNodes

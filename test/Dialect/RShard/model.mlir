@@ -38,6 +38,8 @@ module attributes {rshard.model = #rshard.model<architecture = "LlamaForCausalLM
     %l = rshard.norm layer %y, %n bias %b eps 1.0e-12 : tensor<?x64xf32>, tensor<64xf32>, tensor<64xf32>
     // CHECK: rshard.activation gelu %{{.*}} : tensor<?x64xf32>
     %g = rshard.activation gelu %l : tensor<?x64xf32>
+    // CHECK: rshard.activation gelu_tanh %{{.*}} : tensor<?x64xf32>
+    %t = rshard.activation gelu_tanh %l : tensor<?x64xf32>
     // CHECK: rshard.gated silu %{{.*}}, %{{.*}} : tensor<?x64xf32>
     %m = rshard.gated silu %g, %y : tensor<?x64xf32>
     // CHECK: rshard.add_row %{{.*}}, %{{.*}} : tensor<?x64xf32>, tensor<64xf32>
