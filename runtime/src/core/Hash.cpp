@@ -7,6 +7,8 @@
 #include <fstream>
 #include <openssl/evp.h>
 #include <sys/stat.h>
+#include <time.h>
+#include <tuple>
 #include <unistd.h>
 
 namespace rshard::runtime {
@@ -50,18 +52,32 @@ bool isHash(std::string_view text) {
          });
 }
 
+std::string timeText(const timespec &time) {
+  return std::to_string(time.tv_sec) + '.' + std::to_string(time.tv_nsec);
+}
+
 /// Where the hash of a file is kept; empty if there is no cache or the file
-/// cannot be examined.
+/// cannot be examined. Of what names the state of a file, only the time of its
+/// last change cannot be set: another file may have the size and the time of
+/// modification of the one whose place it takes.
 fs::path cacheEntry(const fs::path &path) {
   fs::path directory = cacheDirectory();
   struct stat status;
   if (directory.empty() || ::stat(path.c_str(), &status) != 0)
     return {};
+  // The clock of file systems moves in steps: a change within the step of the
+  // last one would not show.
+  timespec now;
+  ::clock_gettime(CLOCK_REALTIME_COARSE, &now);
+  if (std::tie(status.st_ctim.tv_sec, status.st_ctim.tv_nsec) >=
+      std::tie(now.tv_sec, now.tv_nsec))
+    return {};
   std::error_code code;
-  std::string key = fs::absolute(path, code).lexically_normal().string() +
-                    '\n' + std::to_string(status.st_size) + '\n' +
-                    std::to_string(status.st_mtim.tv_sec) + '.' +
-                    std::to_string(status.st_mtim.tv_nsec);
+  std::string key = fs::absolute(path, code).lexically_normal().string();
+  for (uint64_t number : {status.st_dev, status.st_ino})
+    key += '\n' + std::to_string(number);
+  key += '\n' + std::to_string(status.st_size) + '\n' +
+         timeText(status.st_mtim) + '\n' + timeText(status.st_ctim);
   return directory / "sha256" / sha256(key);
 }
 

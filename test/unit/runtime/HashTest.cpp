@@ -1,7 +1,9 @@
 #include "rshard/runtime/Hash.h"
 #include "TestFiles.h"
 
+#include <chrono>
 #include <gtest/gtest.h>
+#include <thread>
 
 namespace rshard::runtime {
 namespace {
@@ -11,6 +13,11 @@ std::string tensorFile(const char *name, const char *data) {
       std::string("{\"") + name +
           R"(":{"dtype":"U8","shape":[2],"data_offsets":[0,2]}})",
       data);
+}
+
+/// What changes now has another time of change than what changed before.
+void waitForTheNextTick() {
+  std::this_thread::sleep_for(std::chrono::milliseconds(20));
 }
 
 TEST(Hash, KnowsSha256) {
@@ -46,6 +53,7 @@ TEST(Hash, ContentIsCachedUntilTheFileChanges) {
   ASSERT_EQ(::setenv("XDG_CACHE_HOME", directory.path.c_str(), 1), 0);
   EXPECT_EQ(cacheDirectory(), directory / "rshard");
   auto path = directory.write("m.safetensors", tensorFile("w", "xy"));
+  waitForTheNextTick();
   auto content = [&] { return *contentHash(*SafeTensors::open(path)); };
   std::string first = content();
   auto cache = directory / "rshard" / "sha256";
@@ -60,11 +68,40 @@ TEST(Hash, ContentIsCachedUntilTheFileChanges) {
   // One that is no hash is not.
   std::ofstream(entries[0]) << "rubbish";
   EXPECT_EQ(content(), first);
-  // Other bytes: another size or time of change, hence another entry.
-  directory.write("m.safetensors", tensorFile("w", "zz"));
-  std::filesystem::last_write_time(
-      path, std::filesystem::last_write_time(path) + std::chrono::seconds(5));
-  EXPECT_NE(content(), first);
+  ::unsetenv("XDG_CACHE_HOME");
+}
+
+// C10: neither size nor time of modification tells these files apart.
+TEST(Hash, OtherContentIsNeverTakenFromTheCache) {
+  TestDirectory directory;
+  ASSERT_EQ(::setenv("XDG_CACHE_HOME", directory.path.c_str(), 1), 0);
+  auto path = directory / "m.safetensors";
+  auto write = [&](const char *data) {
+    directory.write("m.safetensors", tensorFile("w", data));
+    std::filesystem::last_write_time(path, {});
+  };
+  auto content = [&] { return *contentHash(*SafeTensors::open(path)); };
+  write("xy");
+  waitForTheNextTick();
+  std::string first = content();
+  write("zz");
+  std::string second = content();
+  EXPECT_NE(second, first) << "written in place";
+  std::filesystem::remove(path);
+  write("xy");
+  EXPECT_EQ(content(), first) << "another file in its place";
+  std::filesystem::remove(path);
+  std::filesystem::rename(directory.write("other", tensorFile("w", "zz")),
+                          path);
+  std::filesystem::last_write_time(path, {});
+  EXPECT_EQ(content(), second) << "another file moved to its place";
+  // Within one tick of the file system's clock.
+  for (int i = 0; i < 100; ++i) {
+    write("xy");
+    EXPECT_EQ(content(), first);
+    write("zz");
+    EXPECT_EQ(content(), second);
+  }
   ::unsetenv("XDG_CACHE_HOME");
 }
 

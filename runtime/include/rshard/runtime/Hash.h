@@ -25,7 +25,7 @@ Expected<std::string> modelIdentity(std::string_view configJson,
                                     const SafeTensors &tensors);
 
 /// SHA-256 over the SHA-256 of every file in order. A file's hash is kept in
-/// the user's cache under its path, size and modification time, so that
+/// the user's cache under its path, number, size and times of change, so that
 /// unchanged files are read once.
 Expected<std::string> contentHash(const SafeTensors &tensors,
                                   const Progress &progress = {});
