@@ -16,7 +16,8 @@ Expected<MappedFile> MappedFile::open(const std::filesystem::path &path) {
   auto failure = [&](const char *what) {
     return Error{path.string() + ": " + what + ": " + std::strerror(errno)};
   };
-  int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  // A pipe would keep the opening waiting for a writer.
+  int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
   if (descriptor < 0)
     return failure("cannot open");
   struct stat status;

@@ -2,6 +2,7 @@
 #include "TestFiles.h"
 
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
 namespace rshard::runtime {
 namespace {
@@ -193,6 +194,24 @@ TEST(SafeTensors, FindsTheFileOfADirectory) {
   EXPECT_FALSE(SafeTensors::open(directory.path));
   directory.write("model.safetensors", safeTensors("{}"));
   EXPECT_TRUE(SafeTensors::open(directory.path));
+}
+
+TEST(SafeTensors, ReadsRegularFilesOnly) {
+  TestDirectory directory;
+  std::filesystem::path path = directory / "model.safetensors";
+  auto refuses = [&] {
+    Expected<SafeTensors> file = SafeTensors::open(directory.path);
+    ASSERT_FALSE(file);
+    EXPECT_EQ(file.error().message, path.string() + ": not a regular file");
+    std::filesystem::remove(path);
+  };
+  std::filesystem::create_symlink("/dev/zero", path);
+  refuses();
+  std::filesystem::create_directory(path);
+  refuses();
+  // Nobody writes to it: opening it must not wait.
+  ASSERT_EQ(::mkfifo(path.c_str(), 0600), 0);
+  refuses();
 }
 
 TEST(SafeTensors, ReadsTheGoldenModels) {
