@@ -24,8 +24,6 @@ static FailureOr<runtime::ModelInfo> describeModel(ModuleOp module) {
            << (model ? layerClassesAttrName : modelAttrName) << "'";
   info.architecture = model.getArchitecture().str();
   info.maxPositions = model.getPositions();
-  for (int64_t token : model.getEnd())
-    info.endTokens.push_back(static_cast<int32_t>(token));
   info.layers = classes.size();
   info.layerMask.assign(classes.asArrayRef().begin(),
                         classes.asArrayRef().end());
@@ -53,6 +51,12 @@ static FailureOr<runtime::ModelInfo> describeModel(ModuleOp module) {
   });
   if (!info.vocabulary)
     return embed.emitOpError("looks no token id up in a table");
+  for (int64_t token : model.getEnd()) {
+    if (token >= info.vocabulary)
+      return module.emitError("end token of the model: ")
+             << token << " vs less than the vocabulary's " << info.vocabulary;
+    info.endTokens.push_back(static_cast<int32_t>(token));
+  }
   // A head makes more of the rows than the f32 that the caller reads.
   auto head = module.lookupSymbol<func::FuncOp>("client.head");
   info.hasHead =

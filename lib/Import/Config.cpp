@@ -252,25 +252,38 @@ std::vector<std::string> Config::getStrings(StringRef key) {
   return strings;
 }
 
-std::vector<int64_t> Config::getTokenIds(StringRef key) {
+std::vector<int64_t> Config::getTokenIds(StringRef key, int64_t vocabulary) {
   std::vector<int64_t> ids;
   const json *value = find(key);
   if (!value)
     return ids;
+  constexpr int64_t most = std::numeric_limits<int32_t>::max();
+  bool good = true, outside = false;
   auto add = [&](const json &item) {
     // Some configurations say -1 where they mean none.
-    if (item.is_number_integer() && item.get<int64_t>() >= 0)
-      ids.push_back(item.get<int64_t>());
-    return item.is_number_integer();
+    if (!item.is_number_integer() ||
+        (item.is_number_unsigned() && item.get<uint64_t>() > uint64_t(most)) ||
+        item.get<int64_t>() < -1) {
+      good = false;
+      return;
+    }
+    int64_t id = item.get<int64_t>();
+    outside |= id >= vocabulary;
+    if (id >= 0 && id < vocabulary)
+      ids.push_back(id);
   };
-  bool good = true;
   if (value->is_array())
     for (const json &item : *value)
-      good &= add(item);
+      add(item);
   else
-    good = add(*value);
+    add(*value);
   if (!good)
-    refuse(key, "a token id or a list of them");
+    refuse(key, "a token id, less than vocab_size, " + Twine(vocabulary) +
+                    ", or a list of them");
+  else if (outside)
+    // Small models that were made from the configuration of a large one.
+    report->note(key + " is " + show(*value) + ": ids from vocab_size, " +
+                 Twine(vocabulary) + ", on never occur, ignored");
   return ids;
 }
 
@@ -280,6 +293,13 @@ void Config::require(ArrayRef<FixedKey> keys) {
     if (value && *value != parseJson(fixed.value))
       refuse(fixed.key, fixed.value + ": nothing else is supported");
   }
+}
+
+void Config::requireSame(StringRef key, StringRef other) {
+  const json *value = find(key), *same = find(other);
+  if (value && same && *value != *same)
+    refuse(key, other + ", " + show(*same),
+           "--config " + key + "=null leaves " + other);
 }
 
 void Config::know(ArrayRef<StringLiteral> keys) {

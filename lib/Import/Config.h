@@ -65,11 +65,15 @@ public:
   }
   /// A list of strings; empty if absent.
   std::vector<std::string> getStrings(llvm::StringRef key);
-  /// One token id or a list of them; empty if absent.
-  std::vector<int64_t> getTokenIds(llvm::StringRef key);
+  /// One token id or a list of them; empty if absent. -1 stands for none, and
+  /// ids that a vocabulary of this size does not have are noted and left out.
+  std::vector<int64_t> getTokenIds(llvm::StringRef key, int64_t vocabulary);
 
   /// Refuses keys that have another value than the supported one.
   void require(llvm::ArrayRef<FixedKey> keys);
+  /// Refuses `key` if it and `other`, of which either may say the same thing,
+  /// are both there and differ.
+  void requireSame(llvm::StringRef key, llvm::StringRef other);
   /// Says that these keys are read, or cannot matter.
   void know(llvm::ArrayRef<llvm::StringLiteral> keys);
   /// Notes keys that nobody has asked for, required or known.

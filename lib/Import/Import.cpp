@@ -39,17 +39,17 @@ static const Architecture *readArchitecture(Config &config) {
 
 /// End tokens as transformers has them: generation_config.json is asked first.
 static std::vector<int64_t> readEndTokens(Config &config, StringRef directory) {
+  StringRef key = "eos_token_id";
+  int64_t vocabulary = config.getInteger("vocab_size");
   std::string path = join(directory, "generation_config.json");
-  std::vector<int64_t> end;
-  if (!config.isOverridden("eos_token_id") && llvm::sys::fs::exists(path)) {
+  if (!config.isOverridden(key) && llvm::sys::fs::exists(path)) {
     FailureOr<Config> generation = Config::read(config.getReport(), path, {});
     if (failed(generation))
-      return end;
-    end = generation->getTokenIds("eos_token_id");
+      return {};
+    if (generation->has(key))
+      return generation->getTokenIds(key, vocabulary);
   }
-  if (end.empty())
-    end = config.getTokenIds("eos_token_id");
-  return end;
+  return config.getTokenIds(key, vocabulary);
 }
 
 static ModelAttr readModelAttr(Config &config, StringRef directory,

@@ -8,6 +8,7 @@ using namespace rshard;
 
 /// The object that holds the scaling's keys; empty if there is none.
 static std::string findScaling(Config &config) {
+  config.requireSame("rope_scaling", "rope_parameters");
   for (const char *key : {"rope_parameters", "rope_scaling"}) {
     if (!config.has(key))
       continue;
@@ -81,7 +82,7 @@ static void scaleLlama3(Config &config, const std::string &scaling,
 Rotary rshard::readRotary(Config &config, int64_t headSize) {
   Rotary rotary;
   std::string scaling = findScaling(config);
-  config.know({"rope_parameters", "rope_scaling", "rope_theta"});
+  config.know({"rope_theta"});
   config.require({{"partial_rotary_factor", "1.0"}, {"rotary_pct", "1.0"}});
   double theta = readTheta(config, scaling);
   std::optional<std::string> kind;
