@@ -146,13 +146,12 @@ Expected<void> readFile(const fs::path &path, const MappedFile &map,
                  " bytes, but only " + std::to_string(bytes.size() - 8) +
                  " follow its length"};
   std::string_view text = map.text().substr(8, length);
+  // Valid JSON that begins so is an object.
   if (text.empty() || text.front() != '{')
     return Error{name + ": header does not begin with '{'"};
   Expected<json> header = parseStrictJson(text);
   if (!header)
     return Error{name + ": header: " + header.error().message};
-  if (!header->is_object())
-    return Error{name + ": header is not a JSON object"};
 
   std::span<const std::byte> region = bytes.subspan(8 + length);
   size_t first = out.size();

@@ -143,6 +143,34 @@ TEST_F(ArtifactTest, RefusesAnotherLayout) {
             std::string::npos);
 }
 
+/// Section tables that were made to lie, hashes included.
+TEST_F(ArtifactTest, RefusesOtherSections) {
+  constexpr size_t header = 88, entry = 96, hash = 64;
+  makeCuda();
+  auto error = [&](size_t section, size_t at, const std::string &bytes) {
+    Expected<void> written =
+        writeArtifact(directory / "a.rshard", manifest, {}, "ir", device);
+    EXPECT_TRUE(written);
+    std::string bad = readAll(directory / "a.rshard");
+    bad.replace(header + section * entry + at, bytes.size(), bytes);
+    bad.replace(header - hash, hash, sha256(bad.substr(header, 5 * entry)));
+    std::string message = errorOf(bad);
+    return message.substr(message.find(": ") + 2);
+  };
+  // manifest, host, cubin, ptx, ir; a name has 16 bytes, the size follows the
+  // offset.
+  EXPECT_EQ(error(4, 0, "map"), "damaged artifact: unknown section \"map\"");
+  EXPECT_EQ(error(4, 0, std::string("ptx\0", 4)),
+            "damaged artifact: a section is missing");
+  EXPECT_EQ(error(3, 0, std::string("ir\0", 3)),
+            "damaged artifact: section ptx is missing");
+  EXPECT_EQ(error(4, 24, std::string(8, '\x7f')),
+            "damaged artifact: section ir lies outside the file");
+  manifest.model.layers = 0;
+  EXPECT_EQ(error(0, 0, ""),
+            "manifest: model.layers is 0, 1 to 2147483647 is allowed");
+}
+
 TEST_F(ArtifactTest, SaysWhatIsWrong) {
   auto has = [&](const std::string &bytes, const char *text) {
     std::string error = errorOf(bytes);
@@ -165,6 +193,8 @@ TEST_F(ArtifactTest, SaysWhatIsWrong) {
   bad[100] = 'x';
   has(bad, "section table does not have its hash");
   EXPECT_FALSE(Artifact::open(directory / "none.rshard"));
+  EXPECT_EQ(Artifact::open(directory.path).error().message,
+            directory.path.string() + ": not a regular file");
 }
 
 TEST_F(ArtifactTest, RefusesOtherVersionsAndMachines) {

@@ -109,6 +109,15 @@ TEST(Manifest, NamesTheFieldThatIsWrong) {
   };
   has("\"abi\":1", "\"abi\":\"1\"", "abi is not an integer");
   has("\"abi\":1", "\"ibi\":1", "abi is missing");
+  has("\"producer\":\"rshard 0\"", "\"producer\":0",
+      "producer is not a string");
+  has("\"scale\":1.5", "\"scale\":\"1.5\"", "rope[0].scale is not a number");
+  has("\"has_head\":true", "\"has_head\":1",
+      "model.has_head is not true or false");
+  has("\"features\":[\"avx2\",\"fma\"]", "\"features\":\"avx2\"",
+      "target.features is not an array");
+  has("\"features\":[\"avx2\",\"fma\"]", "\"features\":[2]",
+      "target.features has an element of the wrong type");
   has("\"abi\":1", "\"abi\":1,\"zeal\":1", "zeal is not a known field");
   has("\"vocabulary\":10", "\"vocabulary\":0", "model.vocabulary is 0");
   has("\"kind\":\"window\"", "\"kind\":\"door\"", "masks[1].kind is \"door\"");

@@ -174,6 +174,23 @@ TEST(Transport, DetectsDeadlocks) {
   EXPECT_EQ(x, 4);
 }
 
+TEST(Transport, RefusesAStepInsideAStep) {
+  Ranks outer(1), inner(1);
+  std::string error;
+  ASSERT_TRUE(
+      outer.run([&](int32_t) { error = inner.errorOf([](int32_t) {}); }));
+  EXPECT_EQ(error, "a step was started from inside a step");
+  EXPECT_EQ(inner.errorOf([](int32_t) {}), "");
+}
+
+TEST(Transport, ListsSomeOfManyWaitingRanks) {
+  Ranks ranks(20);
+  float data = 0;
+  std::string error = ranks.errorOf(
+      [&](int32_t r) { ranks.receive(r, &data, 1, (r + 1) % 20); });
+  EXPECT_EQ(error.substr(error.rfind("; ")), "; and 12 more");
+}
+
 TEST(Transport, RefusesWrongUse) {
   Ranks ranks(2);
   float x = 0;
