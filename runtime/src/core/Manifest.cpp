@@ -1,6 +1,7 @@
 #include "rshard/runtime/Manifest.h"
 #include "KernelJson.h"
 #include "Packing.h"
+#include "rshard/tokenset/Exchange.h"
 
 #include <set>
 
@@ -348,34 +349,34 @@ int64_t Manifest::weightSlots() const {
 
 std::vector<ExchangeSpec> standardExchanges(const ModelInfo &model,
                                             const tokenset::RowTypes &types) {
-  ElementType rows = types.activations;
-  int64_t queryWidth = model.heads * model.headSize,
-          keyWidth = model.kvHeads * model.headSize;
+  using tokenset::RowContent;
+  auto shape = [&](RowContent content) -> std::pair<int64_t, ElementType> {
+    switch (content) {
+    case RowContent::Hidden:
+      return {model.hidden, types.activations};
+    case RowContent::Query:
+      return {model.heads * model.headSize, types.activations};
+    case RowContent::Key:
+      return {model.kvHeads * model.headSize, types.activations};
+    case RowContent::Output:
+      return {model.heads * model.headSize, types.partials};
+    case RowContent::Lse:
+      break;
+    }
+    return {model.heads, ElementType::F32};
+  };
   std::vector<ExchangeSpec> list;
-  list.push_back(
-      {"enter",
-       "enter.transfer",
-       {{"enter", model.hidden, rows, "enter.pack", "client.position"}}});
-  for (size_t c = 0; c != model.masks.size(); ++c) {
-    std::string index = std::to_string(c), up = "up" + index,
-                down = "down" + index;
-    list.push_back(
-        {up,
-         up + ".transfer",
-         {{"query", queryWidth, rows, up + ".query_pack", "comp.position"},
-          {"key", keyWidth, rows, up + ".key_pack", "comp.position"},
-          {"value", keyWidth, rows, up + ".key_pack", "comp.position"}}});
-    list.push_back({down,
-                    down + ".transfer",
-                    {{"partial.o", queryWidth, types.partials, down + ".pack",
-                      "query" + index + ".position"},
-                     {"partial.lse", model.heads, ElementType::F32,
-                      down + ".pack", "query" + index + ".position"}}});
+  for (const tokenset::Exchange &exchange :
+       tokenset::listExchanges(model.masks.size())) {
+    ExchangeSpec &spec = list.emplace_back();
+    spec.name = exchange.name;
+    spec.transfer = exchange.transfer;
+    for (const tokenset::ExchangeTensor &tensor : exchange.tensors) {
+      auto [width, type] = shape(tensor.content);
+      spec.tensors.push_back({std::string(tensor.name), width, type,
+                              tensor.pack, tensor.positions});
+    }
   }
-  list.push_back(
-      {"leave",
-       "leave.transfer",
-       {{"leave", model.hidden, rows, "leave.pack", "comp.position"}}});
   return list;
 }
 
