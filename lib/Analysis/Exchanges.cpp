@@ -7,9 +7,7 @@
 using namespace mlir;
 using namespace rshard;
 
-/// The driver of a module of the scheduled phase: the function that
-/// communicates.
-static func::FuncOp findDriver(ModuleOp module) {
+func::FuncOp rshard::findDriver(ModuleOp module) {
   for (auto func : module.getOps<func::FuncOp>())
     if (!func.isDeclaration() &&
         func.walk([](ExchangeOp) { return WalkResult::interrupt(); })
@@ -32,7 +30,8 @@ FailureOr<int64_t> rshard::verifyExchanges(ModuleOp module) {
     return failure();
   auto classes = module->getAttrOfType<DenseI32ArrayAttr>(layerClassesAttrName);
   if (!classes)
-    return module.emitError("has no attribute '") << layerClassesAttrName << "'";
+    return module.emitError("has no attribute '")
+           << layerClassesAttrName << "'";
   for (int32_t one : classes.asArrayRef())
     if (one >= routes->getNumClasses())
       return module.emitError("C6: a layer is of class ")

@@ -9,6 +9,10 @@
 
 namespace rshard {
 
+/// The driver of a module of the scheduled phase: the function that exchanges;
+/// null if there is none.
+mlir::func::FuncOp findDriver(mlir::ModuleOp module);
+
 /// See verifyExchanges.
 mlir::FailureOr<int64_t> verifyRolePrograms(mlir::ModuleOp module);
 mlir::FailureOr<int64_t> verifyDriver(mlir::func::FuncOp driver,

@@ -4,61 +4,41 @@
 #include "NCCL/NCCL.h"
 #include "RShard/RShard.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
-#include "mlir/Dialect/SCF/IR/SCF.h"
+#include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/IR/Matchers.h"
 #include "llvm/ADT/TypeSwitch.h"
 
 using namespace mlir;
 using namespace rshard;
 
-/// More communication than any model has: deeper programs are not followed.
-static constexpr size_t mostEvents = size_t(1) << 20;
+/// More rounds of loops than any step has: longer programs are not followed.
+static constexpr size_t mostRounds = size_t(1) << 20;
 
-static bool isEvent(Operation &op) {
-  return isa<SendOp, ReceiveOp, ExchangeOp, nccl::GroupOp>(op);
+static bool isVisited(Operation *op) {
+  return isa<SendOp, ReceiveOp, ExchangeOp, GatherOp, nccl::GroupOp,
+             nccl::SendOp, nccl::RecvOp>(op);
 }
 
-namespace {
-class Tracer {
-public:
-  LogicalResult follow(Block &block);
-  std::vector<Event> take() { return std::move(events); }
-
-private:
-  LogicalResult record(Operation &op);
-  LogicalResult followLoop(scf::ForOp loop);
-  LogicalResult followSwitch(scf::IndexSwitchOp op);
-  bool holdsEvents(Operation &op);
-  std::optional<int64_t> valueOf(Value value);
-
-  DenseMap<Value, int64_t> inductionVars;
-  DenseMap<Operation *, bool> holders;
-  std::vector<Event> events;
-};
-} // namespace
-
-bool Tracer::holdsEvents(Operation &op) {
+bool ProgramTrace::holdsVisited(Operation &op) {
   auto [entry, isNew] = holders.try_emplace(&op, false);
-  if (!isNew)
-    return entry->second;
-  bool holds = op.walk([](Operation *inner) {
-                   return isEvent(*inner) ? WalkResult::interrupt()
-                                          : WalkResult::advance();
-                 }).wasInterrupted();
-  holders[&op] = holds;
-  return holds;
+  if (isNew)
+    entry->second = op.walk([](Operation *inner) {
+                        return isVisited(inner) ? WalkResult::interrupt()
+                                                : WalkResult::advance();
+                      }).wasInterrupted();
+  return entry->second;
 }
 
-/// The index that a value has at this point of the trace.
-std::optional<int64_t> Tracer::valueOf(Value value) {
-  if (auto known = inductionVars.find(value); known != inductionVars.end())
-    return known->second;
-  IntegerAttr constant;
-  if (matchPattern(value, m_Constant(&constant)))
-    return constant.getInt();
-  Operation *op = value.getDefiningOp();
-  if (!op)
-    return std::nullopt;
+//===----------------------------------------------------------------------===//
+// Values
+//===----------------------------------------------------------------------===//
+
+const tokenset::IndexList *ProgramTrace::tableOf(Value value) const {
+  auto table = value.getDefiningOp<GetTableOp>();
+  return table && tables ? tables(table.getTable()) : nullptr;
+}
+
+std::optional<int64_t> ProgramTrace::compute(Operation *op) {
   if (auto kind = dyn_cast<LayerKindOp>(op)) {
     std::optional<int64_t> layer = valueOf(kind.getLayer());
     ArrayRef<int32_t> kinds = kind.getKinds();
@@ -66,12 +46,29 @@ std::optional<int64_t> Tracer::valueOf(Value value) {
       return std::nullopt;
     return kinds[static_cast<size_t>(*layer)];
   }
-  if (!isa<arith::AddIOp, arith::SubIOp, arith::MulIOp>(op))
+  if (auto load = dyn_cast<memref::LoadOp>(op)) {
+    const tokenset::IndexList *table = tableOf(load.getMemRef());
+    std::optional<int64_t> at;
+    if (table && load.getIndices().size() == 1)
+      at = valueOf(load.getIndices().front());
+    if (!at || *at < 0 || *at >= static_cast<int64_t>(table->size()))
+      return std::nullopt;
+    return (*table)[static_cast<size_t>(*at)];
+  }
+  if (auto size = dyn_cast<memref::DimOp>(op)) {
+    const tokenset::IndexList *table = tableOf(size.getSource());
+    return table ? std::optional<int64_t>(table->size()) : std::nullopt;
+  }
+  if (auto cast = dyn_cast<arith::IndexCastOp>(op))
+    return valueOf(cast.getIn());
+  if (!isa<arith::AddIOp, arith::SubIOp, arith::MulIOp, arith::DivUIOp>(op))
     return std::nullopt;
   std::optional<int64_t> lhs = valueOf(op->getOperand(0)),
                          rhs = valueOf(op->getOperand(1));
   if (!lhs || !rhs)
     return std::nullopt;
+  if (isa<arith::DivUIOp>(op))
+    return *lhs >= 0 && *rhs > 0 ? std::optional(*lhs / *rhs) : std::nullopt;
   int64_t result = 0;
   bool overflow =
       isa<arith::AddIOp>(op)   ? __builtin_add_overflow(*lhs, *rhs, &result)
@@ -80,55 +77,61 @@ std::optional<int64_t> Tracer::valueOf(Value value) {
   return overflow ? std::nullopt : std::optional(result);
 }
 
-LogicalResult Tracer::record(Operation &op) {
-  if (events.size() == mostEvents)
-    return op.emitOpError("C6: stands behind ")
-           << mostEvents << " others: the program is not followed further";
-  Event event{&op};
-  if (!isa<nccl::GroupOp>(op)) {
-    Value layer =
-        TypeSwitch<Operation *, Value>(&op).Case<SendOp, ReceiveOp, ExchangeOp>(
-            [](auto one) { return one.getLayer(); });
-    std::optional<int64_t> number = valueOf(layer);
-    if (!number)
-      return op.emitOpError("C6: is for a layer whose number is not known");
-    event.layer = *number;
-  }
-  events.push_back(event);
-  return success();
+std::optional<int64_t> ProgramTrace::valueOf(OpFoldResult folded) {
+  if (std::optional<int64_t> constant = getConstantIntValue(folded))
+    return constant;
+  auto value = dyn_cast<Value>(folded);
+  if (auto known = inductionVars.find(value); known != inductionVars.end())
+    return known->second;
+  Operation *op = value ? value.getDefiningOp() : nullptr;
+  return op ? compute(op) : std::nullopt;
 }
 
-LogicalResult Tracer::followLoop(scf::ForOp loop) {
+//===----------------------------------------------------------------------===//
+// Control flow
+//===----------------------------------------------------------------------===//
+
+LogicalResult ProgramTrace::followLoop(scf::ForOp loop) {
   std::optional<int64_t> lower = valueOf(loop.getLowerBound()),
                          upper = valueOf(loop.getUpperBound()),
                          step = valueOf(loop.getStep());
   if (!lower || !upper || !step || *step < 1)
     return loop.emitOpError("C6: communicates, and its bounds are not known");
-  for (int64_t layer = *lower; layer < *upper; layer += *step) {
-    inductionVars[loop.getInductionVar()] = layer;
-    if (failed(follow(*loop.getBody())))
+  // Unsigned: the distance of two numbers may be more than either.
+  uint64_t count = *lower < *upper ? (static_cast<uint64_t>(*upper) -
+                                      static_cast<uint64_t>(*lower) - 1) /
+                                             static_cast<uint64_t>(*step) +
+                                         1
+                                   : 0;
+  for (uint64_t i = 0; i != count; ++i) {
+    if (rounds++ == mostRounds)
+      return loop.emitOpError("C6: communicates, and is not followed beyond ")
+             << mostRounds << " rounds";
+    inductionVars[loop.getInductionVar()] =
+        *lower + static_cast<int64_t>(i) * *step;
+    if (failed(enter(*loop.getBody())))
       return failure();
   }
   return success();
 }
 
-LogicalResult Tracer::followSwitch(scf::IndexSwitchOp op) {
+LogicalResult ProgramTrace::followSwitch(scf::IndexSwitchOp op) {
   std::optional<int64_t> which = valueOf(op.getArg());
   if (!which)
     return op.emitOpError("C6: communicates, and its case is not known");
   for (auto [value, region] :
        llvm::zip_equal(op.getCases(), op.getCaseRegions()))
     if (value == *which)
-      return follow(region.front());
-  return follow(op.getDefaultRegion().front());
+      return enter(region.front());
+  return enter(op.getDefaultRegion().front());
 }
 
-LogicalResult Tracer::follow(Block &block) {
+LogicalResult ProgramTrace::enter(Block &block) {
   for (Operation &op : block) {
     LogicalResult followed = success();
-    if (isEvent(op))
-      followed = record(op);
-    else if (op.getNumRegions() == 0 || !holdsEvents(op))
+    if (isVisited(&op))
+      followed = visitor(&op);
+    else if (op.getNumRegions() == 0 || !holdsVisited(op))
       continue;
     else if (auto loop = dyn_cast<scf::ForOp>(op))
       followed = followLoop(loop);
@@ -142,12 +145,35 @@ LogicalResult Tracer::follow(Block &block) {
   return success();
 }
 
-FailureOr<std::vector<Event>> rshard::traceProgram(func::FuncOp program) {
+LogicalResult ProgramTrace::follow(Visitor visit) {
   if (!program.getBody().hasOneBlock())
     return program.emitOpError("C6: has ")
            << program.getBody().getBlocks().size() << " blocks vs 1";
-  Tracer tracer;
-  if (failed(tracer.follow(program.getBody().front())))
+  visitor = std::move(visit);
+  rounds = 0;
+  return enter(program.getBody().front());
+}
+
+FailureOr<std::vector<Event>> rshard::traceProgram(func::FuncOp program) {
+  std::vector<Event> events;
+  ProgramTrace trace(program);
+  LogicalResult followed = trace.follow([&](Operation *op) -> LogicalResult {
+    if (isa<GatherOp>(op))
+      return success();
+    Event event{op};
+    if (!isa<nccl::GroupOp>(op)) {
+      Value layer = TypeSwitch<Operation *, Value>(op)
+                        .Case<SendOp, ReceiveOp, ExchangeOp>(
+                            [](auto one) { return one.getLayer(); });
+      std::optional<int64_t> number = trace.valueOf(layer);
+      if (!number)
+        return op->emitOpError("C6: is for a layer whose number is not known");
+      event.layer = *number;
+    }
+    events.push_back(event);
+    return success();
+  });
+  if (failed(followed))
     return failure();
-  return tracer.take();
+  return events;
 }

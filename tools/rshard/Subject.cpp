@@ -45,11 +45,11 @@ std::vector<Mask> SubjectOptions::Subject::maskClasses() const {
   return classes;
 }
 
-ExitStatus SubjectOptions::load(Subject &subject) const {
+ExitStatus SubjectOptions::load(Subject &subject, Inspection inspect) const {
   const std::string &path = model.getPath();
   bool isPlan = path.size() > 5 && path.ends_with(".json");
-  ExitStatus status =
-      path.empty() || isPlan ? loadPlan(subject, isPlan) : loadModel(subject);
+  ExitStatus status = path.empty() || isPlan ? loadPlan(subject, isPlan)
+                                             : loadModel(subject, inspect);
   if (status == Success)
     subject.length = std::min(length, subject.limit());
   return status;
@@ -82,7 +82,8 @@ mlir::LogicalResult SubjectOptions::loadPrograms(mlir::ModuleOp module,
   return mlir::success();
 }
 
-ExitStatus SubjectOptions::loadModel(Subject &subject) const {
+ExitStatus SubjectOptions::loadModel(Subject &subject,
+                                     Inspection inspect) const {
   mlir::DialectRegistry registry;
   registerDialects(registry);
   mlir::MLIRContext context(registry);
@@ -114,5 +115,8 @@ ExitStatus SubjectOptions::loadModel(Subject &subject) const {
     subject.model = std::move(*facts);
     return Success;
   }
-  return mlir::succeeded(loadPrograms(module, subject)) ? Success : BadInput;
+  if (mlir::failed(loadPrograms(module, subject)))
+    return BadInput;
+  subject.length = std::min(length, subject.limit());
+  return inspect && mlir::failed(inspect(module)) ? BadInput : Success;
 }

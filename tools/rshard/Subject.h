@@ -40,12 +40,15 @@ public:
     int64_t length = 0;
   };
 
+  /// Runs on a module that holds programs, once the subject is known.
+  using Inspection = llvm::function_ref<mlir::LogicalResult(mlir::ModuleOp)>;
+
   /// Prints what is wrong and returns the exit status, or Success.
-  ExitStatus load(Subject &subject) const;
+  ExitStatus load(Subject &subject, Inspection inspect = {}) const;
 
 private:
   ExitStatus loadPlan(Subject &subject, bool isPlan) const;
-  ExitStatus loadModel(Subject &subject) const;
+  ExitStatus loadModel(Subject &subject, Inspection inspect) const;
   static mlir::LogicalResult loadPrograms(mlir::ModuleOp module,
                                           Subject &subject);
 

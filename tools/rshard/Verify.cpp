@@ -3,6 +3,8 @@
 #include "rshard/tokenset/Verify.h"
 #include "Commands.h"
 #include "Subject.h"
+#include "rshard/Analysis/Messages.h"
+#include "rshard/tokenset/StepSequence.h"
 #include "llvm/Support/raw_ostream.h"
 #include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
@@ -24,89 +26,68 @@ struct Check {
 };
 } // namespace
 
-/// A prompt, a second part, single tokens, and a step back: together `length`
-/// positions. A mask that sees everything allows one step alone.
-static std::vector<Step> getSteps(int64_t length,
-                                  const std::vector<Mask> &masks) {
-  for (const Mask &mask : masks)
-    if (mask.kind == MaskKind::Full)
-      return {{0, length, length}};
-  std::vector<Step> steps;
-  int64_t at = 0;
-  auto take = [&](int64_t rows) {
-    rows = std::min(rows, length - at);
-    if (rows > 0)
-      steps.push_back({at, rows, 1});
-    at += std::max<int64_t>(rows, 0);
-  };
-  take(length / 2);
-  take(length / 4);
-  if (at > 2)
-    at -= 2;
-  while (at < length)
-    take(at + 8 < length ? 3 : 1);
-  return steps;
-}
-
-static std::vector<Check> check(const SubjectOptions::Subject &subject,
-                                int64_t length) {
-  const Plan &plan = subject.plan;
-  std::vector<Check> checks;
-  checks.push_back({"C1", "every position has one owner in R, S and T",
-                    verifyOwnership(plan, length)});
-  checks.push_back(
-      {"C2", "every visible pair has one cell", verifyCoverage(plan, length)});
-  if (!checks[0].result || !checks[1].result)
-    return checks;
-
-  std::vector<Mask> masks = subject.maskClasses();
-  std::vector<Step> steps = getSteps(length, masks);
-  int64_t largest = 1;
-  for (const Step &step : steps)
-    largest = std::max(largest, step.rows);
+/// C2 and C6 of the plan's routes in the steps of a text.
+static void checkRoutes(const SubjectOptions::Subject &subject,
+                        std::vector<Check> &checks) {
   Expected<void> covered, matched;
-  std::vector<Routes> routes;
-  for (int32_t rank = 0; rank < plan.rankCount(); ++rank) {
-    auto one = Routes::create(plan, masks, length, largest, rank);
-    if (!one) {
-      covered = one.error();
+  auto sequence =
+      StepSequence::create(subject.plan, subject.maskClasses(), subject.length);
+  if (!sequence)
+    covered = sequence.error();
+  while (covered && matched) {
+    auto next = sequence->next();
+    if (next && !*next)
       break;
-    }
-    for (const std::string &name : RouteTables::names(masks.size()))
-      one->want(name);
-    routes.push_back(std::move(*one));
-  }
-  for (const Step &step : steps) {
-    for (Routes &one : routes)
-      if (covered)
-        covered = one.fill(step);
+    covered = next ? verifyCoverage(sequence->routes()) : next.error();
     if (covered)
-      covered = verifyCoverage(routes);
-    if (covered && matched)
-      matched = verifyMatching(routes);
-    if (!covered || !matched)
-      break;
+      matched = verifyMatching(sequence->routes());
   }
   checks.push_back({"C2", "the routes of every step cover it", covered});
   if (covered)
     checks.push_back(
         {"C6", "every send has one receive with the same rows", matched});
-  // Held since it was loaded.
+}
+
+static std::vector<Check> check(const SubjectOptions::Subject &subject,
+                                const std::optional<RoutedMessages> &routed) {
+  std::vector<Check> checks;
+  checks.push_back({"C1", "every position has one owner in R, S and T",
+                    verifyOwnership(subject.plan, subject.length)});
+  checks.push_back({"C2", "every visible pair has one cell",
+                    verifyCoverage(subject.plan, subject.length)});
+  if (checks[0].result && checks[1].result)
+    checkRoutes(subject, checks);
+  // Of programs: held since they were loaded.
   if (subject.exchanges)
     checks.push_back({"C6",
                       "the programs receive all that they send, in " +
                           std::to_string(*subject.exchanges) + " exchanges",
+                      {}});
+  if (routed)
+    checks.push_back({"C6",
+                      "every message is one that the routes list (messages: " +
+                          std::to_string(routed->messages) +
+                          ", steps: " + std::to_string(routed->steps) + ")",
                       {}});
   return checks;
 }
 
 static ExitStatus run(const Options &options) {
   SubjectOptions::Subject subject;
-  if (ExitStatus status = options.subject.load(subject); status != Success)
+  std::optional<RoutedMessages> routed;
+  auto inspect = [&](mlir::ModuleOp module) -> mlir::LogicalResult {
+    mlir::FailureOr<RoutedMessages> found =
+        verifyMessages(module, subject.length);
+    if (mlir::succeeded(found))
+      routed = *found;
+    return found;
+  };
+  if (ExitStatus status = options.subject.load(subject, inspect);
+      status != Success)
     return status;
   ExitStatus status = Success;
   nlohmann::json list = nlohmann::json::array();
-  for (const Check &one : check(subject, subject.length)) {
+  for (const Check &one : check(subject, routed)) {
     bool good = bool(one.result);
     if (!good)
       status = BadInput;
@@ -123,10 +104,13 @@ static ExitStatus run(const Options &options) {
       llvm::errs() << "error: " << one.name << " does not hold: " << one.what
                    << ": " << one.result.error().message << "\n";
   }
+  nlohmann::json report = {{"length", subject.length}, {"checks", list}};
+  if (routed)
+    report["programs"] = {{"exchanges", *subject.exchanges},
+                          {"steps", routed->steps},
+                          {"messages", routed->messages}};
   if (options.json)
-    llvm::outs()
-        << nlohmann::json{{"length", subject.length}, {"checks", list}}.dump()
-        << "\n";
+    llvm::outs() << report.dump() << "\n";
   else if (status == Success)
     llvm::outs() << "checked " << subject.length << " positions on "
                  << subject.plan.nodes() << " nodes and "

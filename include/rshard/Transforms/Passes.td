@@ -158,11 +158,20 @@ def VerifyExchangesPass : Pass<"rshard-verify-exchanges", "::mlir::ModuleOp"> {
   let summary = "C6: every send of the programs has its receive";
   let description = [{
     Follows the programs of a module of the partitioned or scheduled phase over their loops and checks that what is sent is
-    received, in one order, without waiting in a circle: see include/rshard/Analysis/Exchanges.h. Changes nothing.
+    received, in one order, without waiting in a circle: see include/rshard/Analysis/Exchanges.h. Then gives every rank its
+    tables for the steps of a text, by the module's plan and the masks of its routes, holds them to C2 and C6, and runs the
+    driver's groups on them: see include/rshard/Analysis/Messages.h. Changes nothing.
 
-    `rshard` runs the same analysis on every program that it makes or reads.
+    `rshard` does the first part with every program that it makes or reads, `rshard verify` does both.
   }];
-  let statistics = [Statistic<"numExchanges", "exchanges", "Number of exchanges that were followed">];
+  let options = [
+    Option<"length", "length", "int64_t", "64", "positions of the text whose steps are routed">,
+  ];
+  let statistics = [
+    Statistic<"numExchanges", "exchanges", "Number of exchanges that were followed">,
+    Statistic<"numSteps", "steps", "Number of steps whose tables were checked">,
+    Statistic<"numMessages", "messages", "Number of messages between ranks in these steps">
+  ];
 }
 
 #endif // RSHARD_TRANSFORMS_PASSES_TD

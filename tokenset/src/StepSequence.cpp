@@ -1,0 +1,72 @@
+#include "rshard/tokenset/StepSequence.h"
+
+#include <algorithm>
+
+namespace rshard::tokenset {
+namespace {
+
+std::vector<Step> cut(Position length, const std::vector<Mask> &masks) {
+  for (const Mask &mask : masks)
+    if (mask.kind == MaskKind::Full)
+      return {{0, length, length}};
+  std::vector<Step> steps;
+  Position at = 0;
+  auto take = [&](int64_t rows) {
+    rows = std::min(rows, length - at);
+    if (rows > 0)
+      steps.push_back({at, rows, 1});
+    at += std::max<int64_t>(rows, 0);
+  };
+  take(length / 2);
+  take(length / 4);
+  if (at > 2)
+    at -= 2;
+  while (at < length)
+    take(at + 8 < length ? 3 : 1);
+  return steps;
+}
+
+int64_t countSends(const IndexList &transfers) {
+  int64_t sends = 0;
+  for (size_t i = 0; i < transferCount(transfers); ++i)
+    sends += transferAt(transfers, i).isSend;
+  return sends;
+}
+
+} // namespace
+
+Expected<StepSequence> StepSequence::create(const Plan &plan,
+                                            const std::vector<Mask> &masks,
+                                            Position length) {
+  StepSequence sequence;
+  sequence.list = cut(length, masks);
+  int64_t largest = 1;
+  for (const Step &step : sequence.list)
+    largest = std::max(largest, step.rows);
+  for (int32_t rank = 0; rank < plan.rankCount(); ++rank) {
+    auto routes = Routes::create(plan, masks, length, largest, rank);
+    if (!routes)
+      return routes.error();
+    for (const std::string &name : RouteTables::names(masks.size()))
+      routes->want(name);
+    sequence.ranks.push_back(std::move(*routes));
+  }
+  return sequence;
+}
+
+Expected<bool> StepSequence::next() {
+  if (current == list.size())
+    return false;
+  for (Routes &routes : ranks) {
+    if (auto filled = routes.fill(list[current]); !filled)
+      return filled.error();
+    const RouteTables &tables = routes.tables();
+    sent += countSends(tables.enterTransfer) + countSends(tables.leaveTransfer);
+    for (const MaskTables &mask : tables.masks)
+      sent += countSends(mask.upTransfer) + countSends(mask.downTransfer);
+  }
+  ++current;
+  return true;
+}
+
+} // namespace rshard::tokenset
