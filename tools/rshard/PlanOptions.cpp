@@ -105,7 +105,7 @@ PlanOptions::make(const std::string &usualActivations) const {
     auto plan = readPlanFile(file);
     if (plan && ranks)
       if (auto placed = tokenset::place(*plan, *ranks); !placed)
-        return tokenset::Error{"--ranks: " + placed.error().message};
+        return placed.error(); // it names --ranks
     return plan;
   }
   tokenset::ClusterRule rule;
