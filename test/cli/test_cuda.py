@@ -50,6 +50,16 @@ def test_steps_and_decoding_agree_with_the_cpu(tmp_path):
     assert succeed("run", LLAMA, *common).out == whole
 
 
+@pytest.mark.parametrize("plan, graphs", [(PLANS["single"][:-2], 1), ([*FIGURE, "--ranks", 1], 7)])
+def test_decoding_replays_graphs(plan, graphs, tmp_path, monkeypatch):
+    """What a step of one token launches does not depend on the length of the caches, only on whose token it is."""
+    monkeypatch.setenv("RSHARD_FAKE_CUDA", f"report={tmp_path / 'report'}")
+    succeed("run", LLAMA, *on_cuda(), *plan, "--tokens", ids(range(20)), "--max-new-tokens", 41, "--ignore-eos")
+    launches, made, replayed = map(int, (tmp_path / "report").read_text().split())
+    # 40 steps of one token; each kind is launched when it comes first and captured when it comes again.
+    assert made <= graphs and replayed >= 40 - graphs, (launches, made, replayed)
+
+
 def test_artifact_and_its_messages(tmp_path):
     """C7: messages between the ranks of a device are messages; rows of bf16 are half as long."""
     artifact = tmp_path / "llama.rshard"

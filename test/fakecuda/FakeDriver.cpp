@@ -7,6 +7,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <deque>
+#include <fstream>
 #include <map>
 #include <sstream>
 #include <sys/mman.h>
@@ -72,6 +73,14 @@ Driver &driver() {
   return *driver;
 }
 
+std::string reportFile;
+
+void report() {
+  const fakecuda::Seen &seen = driver().seen;
+  std::ofstream(reportFile) << seen.launches.size() << " " << seen.graphsMade
+                            << " " << seen.graphLaunches << "\n";
+}
+
 /// Reads RSHARD_FAKE_CUDA.
 void configure(fakecuda::Machine &machine) {
   const char *text = std::getenv("RSHARD_FAKE_CUDA");
@@ -79,6 +88,11 @@ void configure(fakecuda::Machine &machine) {
   for (std::string word; in >> word;) {
     size_t equal = word.find('=');
     std::string name = word.substr(0, equal);
+    if (name == "report") {
+      reportFile = word.substr(equal + 1);
+      std::atexit(report);
+      continue;
+    }
     long long value =
         equal == std::string::npos ? 0 : std::stoll(word.substr(equal + 1));
     if (name == "devices")

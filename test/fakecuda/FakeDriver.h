@@ -11,7 +11,9 @@
 //   early shows.
 //
 // RSHARD_FAKE_CUDA chooses another machine, as words like those of Machine:
-// "devices=0", "capability=80", "memory=1000000".
+// "devices=0", "capability=80", "memory=1000000". With "report=FILE" the process
+// leaves there how many kernels it launched, and how many graphs it made and
+// launched.
 //
 //===----------------------------------------------------------------------===//
 

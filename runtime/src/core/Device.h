@@ -40,8 +40,12 @@ public:
   /// What goes into rshard_frame::stream.
   virtual void *stream() = 0;
 
-  // In a step, in the order of the calls. Nothing fails here: the device keeps
-  // the first error for finish() and does nothing behind it.
+  // In a step, in the order of the calls, from begin() to finish(). Nothing
+  // fails here: the device keeps the first error for finish() and does nothing
+  // behind it.
+
+  /// `rows`: tokens of the step.
+  virtual void begin(int64_t rows) = 0;
 
   /// Puts the route tables of all ranks where host code and kernels read them.
   /// `shown` has an entry for each of `lists`.
@@ -57,7 +61,7 @@ public:
   /// Brings results to the host. What it returns holds them from finish() to
   /// the next step.
   virtual const void *fetch(const void *data, uint64_t bytes) = 0;
-  /// Returns when everything has been done; ends every step.
+  /// Returns when everything has been done.
   virtual Expected<void> finish() = 0;
 };
 

@@ -394,6 +394,7 @@ Expected<const float *> Session::State::runPart(std::span<const int32_t> tokens,
     int64_t position;
     bool finished = false;
   } unfinished{*this, position};
+  device->begin(step.rows);
   for (auto &rank : ranks) {
     if (Expected<void> filled = rank->routes.fill(step); !filled)
       return filled.error();

@@ -28,6 +28,8 @@ Expected<std::unique_ptr<Device>> CudaDevice::create(const Artifact &artifact,
   out->queue = std::move(*queue);
   out->translated.reserve(maxKernelArguments);
   out->launch.reserve(out->kernels);
+  out->commands = CommandList(out->kernels);
+  out->graphs = GraphCache(out->context);
   return std::unique_ptr<Device>(std::move(out));
 }
 
@@ -106,6 +108,14 @@ bool CudaDevice::growTables(uint64_t bytes) {
   return true;
 }
 
+void CudaDevice::begin(int64_t rows) {
+  // The kernels for few rows depend on tables alone, those for many also on the
+  // length of the cache.
+  constexpr int64_t few = 16;
+  recording = rows <= few;
+  commands.clear(); // of a step that was not run
+}
+
 void CudaDevice::show(std::span<const std::vector<int32_t> *const> lists,
                       std::span<rshard_table> shown) {
   // A power of two for every table: those that grow from step to step seldom
@@ -165,31 +175,39 @@ void CudaDevice::run(int32_t kernel,
     return keep(std::move(derived));
   if (launch.blocks() == 0)
     return;
-  keep(api.launch(module.function(number), launch.blocks(), 1, 1,
-                  static_cast<unsigned>(spec.threads), 1, 1,
-                  static_cast<unsigned>(spec.shared), queue.get(),
-                  launch.parameters(), nullptr),
-       spec.name.c_str());
+  commands.launch(number, launch);
+  if (!recording)
+    play();
 }
 
 void CudaDevice::poison(void *data, uint64_t bytes) {
   if (failure || bytes == 0)
     return;
-  Context::Use use(*context);
-  keep(context->driver().fill(addressOf(data), 0xff, bytes, queue.get()),
-       "poisoning");
+  commands.fill(addressOf(data), 0xff, bytes);
+  if (!recording)
+    play();
 }
 
 void CudaDevice::copy(void *to, const void *from, uint64_t bytes) {
   if (failure || bytes == 0)
     return;
-  Context::Use use(*context);
-  keep(context->driver().copyOnDevice(addressOf(to), addressOf(from), bytes,
-                                      queue.get()),
-       "copying a message");
+  commands.copy(addressOf(to), addressOf(from), bytes);
+  if (!recording)
+    play();
+}
+
+/// Puts what has been asked for into the stream.
+void CudaDevice::play() {
+  if (!failure && !commands.empty()) {
+    Context::Use use(*context);
+    keep(recording ? graphs.run(commands, module, queue.get())
+                   : commands.enqueue(context->driver(), module, queue.get()));
+  }
+  commands.clear();
 }
 
 const void *CudaDevice::fetch(const void *data, uint64_t bytes) {
+  play();
   if (failure || bytes == 0)
     return results.get();
   if (bytes > resultBytes) {
@@ -209,6 +227,8 @@ const void *CudaDevice::fetch(const void *data, uint64_t bytes) {
 }
 
 Expected<void> CudaDevice::finish() {
+  play();
+  recording = false;
   {
     Context::Use use(*context);
     keep(context->driver().streamSynchronize(queue.get()),

@@ -4,8 +4,7 @@
 #define RSHARD_RUNTIME_SRC_CUDA_CUDADEVICE_H
 
 #include "Device.h"
-#include "Launch.h"
-#include "Module.h"
+#include "GraphCache.h"
 #include "rshard/runtime/Artifact.h"
 
 #include <optional>
@@ -28,6 +27,7 @@ public:
   Expected<std::shared_ptr<std::byte>> allocate(uint64_t bytes) override;
   Expected<void> write(void *to, std::span<const std::byte> bytes) override;
   void *stream() override { return queue.get(); }
+  void begin(int64_t rows) override;
   void show(std::span<const std::vector<int32_t> *const> lists,
             std::span<rshard_table> shown) override;
   void run(int32_t kernel, std::span<const rshard_argument> arguments) override;
@@ -43,6 +43,7 @@ private:
     if (result != 0)
       keep(context->driver().check(result, what));
   }
+  void play();
   bool growTables(uint64_t bytes);
   /// The place of a table in the device's memory, for a place in the host's;
   /// any other address as it is.
@@ -58,6 +59,11 @@ private:
   std::shared_ptr<std::byte> results;
   uint64_t resultBytes = 0;
   Launch launch;
+  /// What has not been put into the stream yet: in a step of few rows all of
+  /// it, for it may be what an earlier step did.
+  CommandList commands;
+  bool recording = false;
+  GraphCache graphs;
   std::vector<rshard_argument> translated;
   std::optional<Error> failure; ///< the first since the last finish()
 };

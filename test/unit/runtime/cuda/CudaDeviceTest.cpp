@@ -155,6 +155,68 @@ TEST_F(CudaDeviceTest, TablesGrowAndNothingIsAllocatedAgain) {
   EXPECT_LE(used, size_t(1) << 17);
 }
 
+TEST_F(CudaDeviceTest, StepsOfFewRowsThatComeAgainBecomeGraphs) {
+  ready();
+  auto pool = memory({0, 1, 10, 11, 20, 21}), row = memory({0, 0}),
+       other = memory({0, 0});
+  std::vector<int32_t> source{0};
+  std::vector<const std::vector<int32_t> *> lists{&source};
+  std::vector<rshard_table> shown(1);
+  auto step = [&](int64_t rows, int32_t from, std::byte *to) {
+    source[0] = from;
+    device->begin(rows);
+    device->show(lists, shown);
+    auto *table = const_cast<int32_t *>(shown[0].data);
+    run(0, {{pool.get(), 3}, {table, 1}, {row.get(), 1}});
+    device->copy(to, row.get(), 8);
+    auto *data = static_cast<const float *>(device->fetch(to, 8));
+    EXPECT_TRUE(device->finish());
+    EXPECT_EQ(data[0], static_cast<float>(10 * from));
+  };
+  const fakecuda::Seen &seen = fakecuda::seen();
+  auto expect = [&](size_t launches, size_t graphs, size_t graphLaunches) {
+    EXPECT_EQ(seen.launches.size(), launches);
+    EXPECT_EQ(seen.graphsMade, graphs);
+    EXPECT_EQ(seen.graphLaunches, graphLaunches);
+  };
+  step(1, 0, row.get());
+  expect(1, 0, 0);
+  step(1, 1, row.get()); // captured
+  expect(2, 1, 1);
+  step(1, 2, row.get());
+  step(1, 0, row.get());
+  expect(2, 1, 3);
+  step(1, 1, other.get()); // something else
+  expect(3, 1, 3);
+  step(17, 2, row.get()); // too many rows for a graph
+  expect(4, 1, 3);
+  step(16, 2, other.get());
+  expect(5, 2, 4);
+}
+
+TEST_F(CudaDeviceTest, GraphsAreFewAndTheOldestGoes) {
+  ready();
+  auto buffer = device->allocate(4 * cuda::GraphCache::capacity + 8);
+  ASSERT_TRUE(buffer);
+  auto step = [&](size_t place) {
+    device->begin(1);
+    device->copy(buffer->get() + 4 * place, buffer->get(), 4);
+    ASSERT_TRUE(device->finish());
+  };
+  size_t before = fakecuda::seen().objects;
+  for (size_t place = 0; place != cuda::GraphCache::capacity; ++place)
+    for (int time = 0; time != 2; ++time)
+      step(place);
+  EXPECT_EQ(fakecuda::seen().objects, before + cuda::GraphCache::capacity);
+  step(0); // used last
+  step(cuda::GraphCache::capacity);
+  EXPECT_EQ(fakecuda::seen().objects, before + cuda::GraphCache::capacity - 1);
+  size_t launches = fakecuda::seen().graphLaunches;
+  step(1); // forgotten
+  step(0);
+  EXPECT_EQ(fakecuda::seen().graphLaunches, launches + 1);
+}
+
 TEST_F(CudaDeviceTest, KeepsTheFirstErrorForTheEndOfTheStep) {
   ready();
   auto a = memory({1, 2});

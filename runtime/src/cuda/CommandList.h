@@ -1,0 +1,51 @@
+//===- CommandList.h - What a step asks of a stream
+//-------------------------===//
+#ifndef RSHARD_RUNTIME_SRC_CUDA_COMMANDLIST_H
+#define RSHARD_RUNTIME_SRC_CUDA_COMMANDLIST_H
+
+#include "Launch.h"
+#include "Module.h"
+
+#include <span>
+#include <vector>
+
+namespace rshard::runtime::cuda {
+
+/// Kernels, copies and fills with all that they depend on, as bytes: lists of
+/// the same bytes do the same.
+class CommandList {
+public:
+  /// `kernels` outlives the list.
+  explicit CommandList(std::span<const KernelSpec> kernels = {})
+      : kernels(kernels) {}
+
+  void launch(size_t kernel, Launch &launch);
+  void copy(Address to, Address from, uint64_t bytes);
+  void fill(Address to, unsigned char value, uint64_t bytes);
+  void clear() { encoded.clear(); }
+  bool empty() const { return encoded.empty(); }
+  std::span<const std::byte> bytes() const { return encoded; }
+
+  /// Puts the commands into the stream.
+  Expected<void> enqueue(const DriverApi &api, const Module &module,
+                         StreamHandle stream);
+
+private:
+  enum class Kind : uint64_t { Launch, Copy, Fill };
+  struct Header {
+    Kind kind;
+    uint64_t kernel;  ///< or the value of a fill
+    uint64_t blocks;  ///< or the address to copy from
+    uint64_t address; ///< of a copy or fill: where to
+    uint64_t bytes;   ///< of a copy or fill
+  };
+  void append(const void *data, size_t bytes);
+
+  std::span<const KernelSpec> kernels;
+  std::vector<std::byte> encoded; ///< headers; behind a launch its parameters
+  std::vector<void *> pointers;   ///< to the parameters of a launch
+};
+
+} // namespace rshard::runtime::cuda
+
+#endif
