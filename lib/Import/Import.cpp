@@ -7,7 +7,6 @@
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/IR/Verifier.h"
 #include "rshard/runtime/Hash.h"
-#include "rshard/runtime/SafeTensors.h"
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/Support/FileSystem.h"
 #include "llvm/Support/Path.h"
@@ -82,15 +81,21 @@ FailureOr<ImportedModel> rshard::importModel(MLIRContext *context,
   if (report.hasFailed())
     return failure();
 
-  auto tensors = runtime::SafeTensors::open(std::string(directory));
-  if (!tensors) {
-    // The message says which file.
-    report.fail(UnknownLoc::get(context), tensors.error().message);
-    return failure();
+  runtime::SafeTensors tensors;
+  if (!options.randomWeights) {
+    auto opened = runtime::SafeTensors::open(std::string(directory));
+    if (!opened) {
+      // The message says which file.
+      report.fail(UnknownLoc::get(context), opened.error().message);
+      return failure();
+    }
+    tensors = std::move(*opened);
   }
-  ModelBuilder model(*config, *tensors);
+  ModelBuilder model(*config, options.randomWeights ? nullptr : &tensors);
   architecture->build(model);
-  ModelAttr attr = readModelAttr(*config, directory, *architecture, *tensors);
+  if (options.randomWeights)
+    tensors = model.takeDeclared();
+  ModelAttr attr = readModelAttr(*config, directory, *architecture, tensors);
   if (report.hasFailed())
     return failure();
   config->noteUnknown();

@@ -6,7 +6,7 @@
 using namespace mlir;
 using namespace rshard;
 
-ModelBuilder::ModelBuilder(Config &config, const Tensors &tensors)
+ModelBuilder::ModelBuilder(Config &config, const Tensors *tensors)
     : config(config), tensors(tensors),
       builder(config.getReport().getContext()),
       unknown(builder.getUnknownLoc()), module(ModuleOp::create(unknown)) {}

@@ -12,13 +12,9 @@
 #include "RShard/RShard.h"
 #include "mlir/IR/Builders.h"
 #include "mlir/IR/BuiltinOps.h"
+#include "rshard/runtime/SafeTensors.h"
 #include "llvm/ADT/MapVector.h"
 #include "llvm/ADT/STLFunctionalExtras.h"
-
-namespace rshard::runtime {
-class SafeTensors;
-struct Tensor;
-} // namespace rshard::runtime
 
 namespace rshard {
 
@@ -63,7 +59,8 @@ struct Attention {
 class ModelBuilder {
 public:
   using Tensors = runtime::SafeTensors;
-  ModelBuilder(Config &config, const Tensors &tensors);
+  /// `tensors`: null for random weights, which are whatever is asked for.
+  ModelBuilder(Config &config, const Tensors *tensors);
 
   Config &getConfig() { return config; }
   Report &getReport() { return config.getReport(); }
@@ -84,6 +81,8 @@ public:
   /// These tensors need no note if no weight uses them: `*` stands for any
   /// text.
   void ignoreTensors(llvm::ArrayRef<llvm::StringLiteral> patterns);
+  /// The tensors that were asked for, of random weights.
+  Tensors takeDeclared() { return Tensors::describe(std::move(declared)); }
   /// Notes the tensors that no weight uses.
   void noteUnused();
 
@@ -138,7 +137,8 @@ private:
   mlir::RankedTensorType getRows(llvm::ArrayRef<int64_t> row);
 
   Config &config;
-  const Tensors &tensors;
+  const Tensors *tensors;
+  std::vector<runtime::Tensor> declared; ///< if `tensors` is null
   mlir::OpBuilder builder;
   mlir::Location unknown;
   mlir::OwningOpRef<mlir::ModuleOp> module;

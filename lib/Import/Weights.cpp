@@ -1,7 +1,6 @@
 //===- Weights.cpp - from tensors of files to rshard.weight ---------------===//
 
 #include "ModelBuilder.h"
-#include "rshard/runtime/SafeTensors.h"
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/Support/GlobPattern.h"
 
@@ -26,12 +25,14 @@ static std::string show(ArrayRef<int64_t> shape) {
 }
 
 bool ModelBuilder::hasTensor(StringRef name) const {
-  return tensors.find(prefix + getName(name, 0));
+  return tensors && tensors->find(prefix + getName(name, 0));
 }
 
 int64_t ModelBuilder::readLayers(StringRef key) {
   int64_t layers = config.getInteger(key);
-  int64_t most = tensors.tensors().size();
+  if (!tensors)
+    return layers;
+  int64_t most = tensors->tensors().size();
   if (layers <= most)
     return layers;
   config.refuse(key, "at most the " + Twine(most) + " tensors of the files");
@@ -40,7 +41,9 @@ int64_t ModelBuilder::readLayers(StringRef key) {
 
 std::optional<int64_t> ModelBuilder::getTensorSize(StringRef name,
                                                    unsigned dim) const {
-  const runtime::Tensor *tensor = tensors.find(prefix + getName(name, 0));
+  if (!tensors)
+    return std::nullopt;
+  const runtime::Tensor *tensor = tensors->find(prefix + getName(name, 0));
   if (!tensor || dim >= tensor->shape.size())
     return std::nullopt;
   return tensor->shape[dim];
@@ -54,7 +57,14 @@ Type ModelBuilder::check(StringRef name, ArrayRef<int64_t> shape,
   Type fallback = expected ? expected : builder.getF32Type();
   if (getReport().hasFailed())
     return fallback;
-  auto found = tensors.get(std::string_view(name));
+  if (!tensors) {
+    runtime::Tensor tensor;
+    tensor.name = name.str();
+    tensor.shape = shape.vec();
+    declared.push_back(std::move(tensor));
+    return fallback;
+  }
+  auto found = tensors->get(std::string_view(name));
   if (!found) {
     // The message says which file.
     getReport().fail(UnknownLoc::get(builder.getContext()),
@@ -62,7 +72,8 @@ Type ModelBuilder::check(StringRef name, ArrayRef<int64_t> shape,
     return fallback;
   }
   const runtime::Tensor &tensor = **found;
-  Location location = getReport().locate(tensors.files()[tensor.file].string());
+  Location location =
+      getReport().locate(tensors->files()[tensor.file].string());
   if (ArrayRef<int64_t>(tensor.shape) != shape) {
     getReport().fail(location, "shape of tensor '" + name + "': " +
                                    tensor.shapeText() + " vs " + show(shape));
@@ -144,9 +155,11 @@ void ModelBuilder::ignoreTensors(ArrayRef<StringLiteral> patterns) {
 }
 
 void ModelBuilder::noteUnused() {
+  if (!tensors)
+    return;
   std::string first;
   int64_t count = 0;
-  for (const runtime::Tensor &tensor : tensors.tensors()) {
+  for (const runtime::Tensor &tensor : tensors->tensors()) {
     if (used.count(tensor.name))
       continue;
     bool known = llvm::any_of(ignored, [&](const std::string &text) {

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from checkpoint import read_file
-from commandline import GOLDEN, LLAMA, UNSHARDED, ids, relative_error, run_json, succeed
+from commandline import GOLDEN, LLAMA, UNSHARDED, ids, refuse, relative_error, run_json, succeed
 
 CAUSAL = ["gpt2-tiny", "llama-tiny", "qwen2-tiny", "smol-tiny"]
 
@@ -61,3 +61,16 @@ def test_tokens_without_tokenizer_are_printed_as_ids(artifact):
     tokens = read_file(LLAMA / "reference.safetensors")["greedy_13_48"].tolist()
     result = succeed("run", artifact, "--model", LLAMA, "--tokens", ids(tokens[:13]), "--max-new-tokens", 4, "--ignore-eos")
     assert result.out.decode().strip() == ids(tokens[13:17])
+
+
+def test_random_weights_need_only_the_configuration(tmp_path):
+    (tmp_path / "config.json").write_bytes((LLAMA / "config.json").read_bytes())
+    run = ["run", tmp_path, *UNSHARDED, "--tokens", "1,2,3", "--max-new-tokens", 8, "--ignore-eos"]
+    first = succeed(*run, "--weights", "random:1").out
+    assert succeed(*run, "--weights", "random:1").out == first
+    assert succeed(*run, "--weights", "random:2").out != first
+    artifact = tmp_path / "a.rshard"
+    succeed("compile", tmp_path, *UNSHARDED, "--weights", "random:9", "-o", artifact)
+    assert succeed("run", artifact, *run[8:], "--weights", "random:1").out == first
+    refuse(*run, match="safetensors")
+    refuse(*run, "--weights", "noise", status=2, match="'noise' vs random: and a number")

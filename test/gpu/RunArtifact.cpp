@@ -2,11 +2,12 @@
 //
 // usage: run-artifact ARTIFACT MODEL < REQUESTS.json
 //
-// REQUESTS.json is a list of {"tokens": [...], "steps": [...], "new_tokens": N,
-// "logits": "OUT.npy"}. Every request starts a text: the tokens are run in steps
-// of the given sizes (one step without "steps"), the results of all rows are
-// written to the file, and N tokens are appended greedily. Prints a list of
-// {"tokens": [...]}.
+// MODEL is a directory, or random:SEED. REQUESTS.json is a list of {"tokens":
+// [...], "steps": [...], "new_tokens": N, "logits": "OUT.npy"}. Every request
+// starts a text: the tokens are run in steps of the given sizes (one step
+// without "steps"), the results of all rows are written to the file if there is
+// one, and N tokens are appended greedily. Prints a list of {"tokens": [...],
+// "prompt_seconds": S, "token_seconds": S}.
 //
 // Links the runtime alone: it runs where no LLVM is installed.
 //
@@ -14,39 +15,53 @@
 
 #include "rshard/runtime/Npy.h"
 #include "rshard/runtime/Runtime.h"
+#include <chrono>
 #include <iostream>
 #include <nlohmann/json.hpp>
 
 using namespace rshard::runtime;
 using nlohmann::json;
+using Clock = std::chrono::steady_clock;
+
+static double secondsSince(Clock::time_point begin) {
+  return std::chrono::duration<double>(Clock::now() - begin).count();
+}
+
+static std::vector<int64_t> stepsOf(const json &request) {
+  return request.value("steps", std::vector<int64_t>{static_cast<int64_t>(
+                                    request.at("tokens").size())});
+}
 
 static Expected<json> runRequest(Session &session, Sampler &sampler,
                                  const json &request) {
   auto tokens = request.at("tokens").get<std::vector<int32_t>>();
-  auto steps = request.value(
-      "steps", std::vector<int64_t>{static_cast<int64_t>(tokens.size())});
+  bool all = request.contains("logits");
   std::vector<float> results, last;
   int64_t position = 0;
-  for (int64_t step : steps) {
-    auto rows = session.step(
-        std::span(tokens).subspan(static_cast<size_t>(position),
-                                  static_cast<size_t>(step)),
-        position, Want::All);
+  Clock::time_point begin = Clock::now();
+  for (int64_t step : stepsOf(request)) {
+    auto rows =
+        session.step(std::span(tokens).subspan(static_cast<size_t>(position),
+                                               static_cast<size_t>(step)),
+                     position, all ? Want::All : Want::Last);
     if (!rows)
       return rows.error();
-    results.insert(results.end(), rows->data,
-                   rows->data + rows->rows * rows->width);
+    if (all)
+      results.insert(results.end(), rows->data,
+                     rows->data + rows->rows * rows->width);
     auto row = rows->row(rows->rows - 1);
     last.assign(row.begin(), row.end());
     position += step;
   }
-  if (request.contains("logits")) {
+  double promptSeconds = secondsSince(begin);
+  if (all) {
     int64_t width = session.resultWidth();
     if (auto written = writeNpy(request["logits"].get<std::string>(), results,
                                 position, width);
         !written)
       return written.error();
   }
+  begin = Clock::now();
   for (int64_t i = request.value("new_tokens", int64_t(0)); i > 0; --i) {
     auto token = sampler.next(last);
     if (!token)
@@ -60,7 +75,31 @@ static Expected<json> runRequest(Session &session, Sampler &sampler,
     auto row = rows->row(0);
     last.assign(row.begin(), row.end());
   }
-  return json{{"tokens", tokens}};
+  return json{{"tokens", tokens},
+              {"prompt_seconds", promptSeconds},
+              {"token_seconds", secondsSince(begin)}};
+}
+
+/// A session with room for these requests.
+static SessionOptions optionsFor(const json &requests) {
+  SessionOptions options;
+  for (const json &request : requests) {
+    options.capacity = std::max(
+        options.capacity, static_cast<int64_t>(request.at("tokens").size()) +
+                              request.value("new_tokens", int64_t(0)));
+    for (int64_t step : stepsOf(request))
+      options.largestStep = std::max(options.largestStep, step);
+    options.allRows |= request.contains("logits");
+  }
+  return options;
+}
+
+static Expected<Weights> openWeights(const std::string &model,
+                                     const Manifest &manifest) {
+  const std::string random = "random:";
+  if (model.starts_with(random))
+    return Weights::random(manifest, std::stoull(model.substr(random.size())));
+  return Weights::open(model);
 }
 
 int main(int argc, char **argv) {
@@ -75,17 +114,16 @@ int main(int argc, char **argv) {
   auto artifact = Artifact::open(argv[1]);
   if (!artifact)
     return fail(artifact.error());
-  auto weights = Weights::open(argv[2]);
+  auto weights = openWeights(argv[2], artifact->manifest());
   if (!weights)
     return fail(weights.error());
-  SessionOptions options;
-  options.allRows = true;
-  auto session = Session::create(*artifact, *weights, options);
+  json requests = json::parse(std::cin);
+  auto session = Session::create(*artifact, *weights, optionsFor(requests));
   if (!session)
     return fail(session.error());
   auto sampler = Sampler::create({});
   json results = json::array();
-  for (const json &request : json::parse(std::cin)) {
+  for (const json &request : requests) {
     auto result = runRequest(*session, *sampler, request);
     if (!result)
       return fail(result.error());

@@ -54,6 +54,8 @@ private:
 
 /// C10: the artifact names the model's identity and the hash of its weights.
 ExitStatus Compilation::identify() {
+  if (request.randomWeights)
+    return Success;
   std::string directory = request.weights;
   if (directory.empty() &&
       std::filesystem::is_directory(request.model.getPath()))
@@ -86,7 +88,8 @@ tokenset::RowTypes Compilation::rowTypes() {
 }
 
 ExitStatus Compilation::load() {
-  mlir::FailureOr<ImportedModel> loaded = request.model.load(context);
+  mlir::FailureOr<ImportedModel> loaded =
+      request.model.load(context, request.randomWeights);
   if (mlir::failed(loaded))
     return BadInput;
   model = std::move(*loaded);

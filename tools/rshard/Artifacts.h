@@ -24,6 +24,8 @@ struct ArtifactRequest {
   std::string dumpPhases;
   /// A directory with the weights of an .mlir MODEL; may be empty.
   std::string weights;
+  /// No weights at all: random ones will do.
+  bool randomWeights = false;
 };
 
 /// Compiles to `path`. Prints what is wrong and returns the exit status.

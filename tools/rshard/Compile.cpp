@@ -19,7 +19,7 @@ struct Options {
   ModelOptions model;
   PlanOptions plan;
   std::string to = "artifact", from, output, dumpPhases, target = "cpu",
-              cpu = "native", assembler, weights;
+              cpu = "native", assembler, weights, values;
 };
 } // namespace
 
@@ -36,7 +36,8 @@ static ExitStatus toArtifact(const Options &options) {
                           .assembler = options.assembler,
                           .from = options.from,
                           .dumpPhases = options.dumpPhases,
-                          .weights = options.weights};
+                          .weights = options.weights,
+                          .randomWeights = !options.values.empty()};
   return compileArtifact(request, options.output);
 }
 
@@ -50,7 +51,8 @@ static ExitStatus toPhase(const Options &options) {
   PhaseOptions phases;
   phases.to = *findPhase(options.to);
   phases.dumpDirectory = options.dumpPhases;
-  mlir::FailureOr<ImportedModel> model = options.model.load(context);
+  mlir::FailureOr<ImportedModel> model =
+      options.model.load(context, !options.values.empty());
   if (mlir::failed(model))
     return BadInput;
   mlir::ModuleOp module = *model->module;
@@ -117,6 +119,9 @@ void rshard::tool::addCompile(CLI::App &app, ExitStatus &status) {
       "directory with the weights of an .mlir MODEL: the artifact then names "
       "them")
       ->check(notEmpty("a directory"));
+  add("--weights", options->values, "random:SEED",
+      "for random weights, as in run: no file is read")
+      ->check(randomSeed());
   add("-o,--output", options->output, "FILE", "output file; - is stdout")
       ->check(notEmpty("a path"));
   command->footer("\nExamples:\n"

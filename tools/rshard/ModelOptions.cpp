@@ -26,9 +26,10 @@ void ModelOptions::add(CLI::App &app) {
       });
 }
 
-mlir::FailureOr<ImportedModel>
-ModelOptions::load(mlir::MLIRContext &context) const {
+mlir::FailureOr<ImportedModel> ModelOptions::load(mlir::MLIRContext &context,
+                                                  bool randomWeights) const {
   ImportOptions options;
+  options.randomWeights = randomWeights;
   for (const std::string &text : overrides)
     options.overrides.push_back(*parseConfigOverride(text));
   mlir::FailureOr<ImportedModel> model = loadModel(&context, path, options);

@@ -22,7 +22,9 @@ public:
 
   /// Loads the model and says on stderr what was inferred. Errors are
   /// diagnostics of the context.
-  mlir::FailureOr<ImportedModel> load(mlir::MLIRContext &context) const;
+  /// `randomWeights`: as ImportOptions has it.
+  mlir::FailureOr<ImportedModel> load(mlir::MLIRContext &context,
+                                      bool randomWeights = false) const;
 
 private:
   bool required;

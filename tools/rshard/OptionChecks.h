@@ -9,6 +9,7 @@
 
 #include <CLI/CLI.hpp>
 #include <charconv>
+#include <optional>
 
 namespace rshard::tool {
 
@@ -52,6 +53,26 @@ inline CLI::Validator outputFile() {
     return text.empty() || text == "-"
                ? "'" + text + "' vs a file: stdout takes text only"
                : std::string();
+  });
+}
+
+/// The seed of `random:SEED`.
+inline std::optional<uint64_t> parseRandomSeed(const std::string &text) {
+  const std::string prefix = "random:";
+  uint64_t seed = 0;
+  if (!text.starts_with(prefix))
+    return std::nullopt;
+  const char *begin = text.data() + prefix.size(),
+             *end = text.data() + text.size();
+  auto [rest, code] = std::from_chars(begin, end, seed);
+  return code == std::errc() && rest == end ? std::optional(seed)
+                                            : std::nullopt;
+}
+
+inline CLI::Validator randomSeed() {
+  return valid([](const std::string &text) {
+    return parseRandomSeed(text) ? std::string()
+                                 : "'" + text + "' vs random: and a number";
   });
 }
 

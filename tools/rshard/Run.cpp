@@ -16,7 +16,7 @@ namespace {
 struct Options {
   ModelOptions model;
   PlanOptions plan;
-  std::string weights, target, cpu, assembler, logits, hidden;
+  std::string weights, values, target, cpu, assembler, logits, hidden;
   std::optional<std::string> prompt, tokens;
   GenerationOptions generation;
   int threads = 0, device = 0;
@@ -54,6 +54,8 @@ static tokenset::Expected<std::string> getDirectory(const Options &options) {
     return options.weights;
   if (std::filesystem::is_directory(path))
     return path;
+  if (!options.values.empty())
+    return std::string();
   return tokenset::Error{path + ": it holds no weights: --model DIR says where "
                                 "they are"};
 }
@@ -73,7 +75,8 @@ static ExitStatus findArtifact(const Options &options,
                           .assembler = options.assembler,
                           .from = {},
                           .dumpPhases = {},
-                          .weights = directory};
+                          .weights = directory,
+                          .randomWeights = !options.values.empty()};
   return compileCached(request, path);
 }
 
@@ -113,7 +116,10 @@ static ExitStatus run(Options &options) {
   auto artifact = runtime::Artifact::open(path);
   if (!artifact)
     return refuse(artifact.error().message);
-  auto weights = runtime::Weights::open(*directory);
+  auto seed = parseRandomSeed(options.values);
+  tokenset::Expected<runtime::Weights> weights =
+      seed ? runtime::Weights::random(artifact->manifest(), *seed)
+           : runtime::Weights::open(*directory);
   if (!weights)
     return refuse(weights.error().message);
   const runtime::ModelInfo &model = artifact->manifest().model;
@@ -135,6 +141,9 @@ static ExitStatus run(Options &options) {
                   std::to_string(settings.capacity) + " positions");
   settings.allRows = !options.logits.empty() || !options.hidden.empty();
   settings.device = options.device;
+  if (!model.bidirectional)
+    settings.largestStep =
+        std::min(options.generation.chunk, settings.capacity);
   settings.progress = Progress("packing weights");
   options.generation.keepRows = settings.allRows;
   auto session = runtime::Session::create(*artifact, *weights, settings);
@@ -202,6 +211,12 @@ void rshard::tool::addRun(CLI::App &app, ExitStatus &status) {
                    "artifact or of .mlir")
       ->type_name("DIR")
       ->check(notEmpty("a directory"));
+  command
+      ->add_option("--weights", options->values,
+                   "random values instead of the model's, for benchmarks: "
+                   "MODEL needs no more than config.json")
+      ->type_name("random:SEED")
+      ->check(randomSeed());
   addGeneration(*command, *options);
   command
       ->add_option("--logits", options->logits,

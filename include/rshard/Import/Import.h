@@ -19,6 +19,9 @@ struct ConfigOverride {
 
 struct ImportOptions {
   std::vector<ConfigOverride> overrides;
+  /// The weights are random (Weights::random): no file is read, and every
+  /// tensor has the shape that the configuration gives it.
+  bool randomWeights = false;
 };
 
 /// Reads `KEY=VALUE`; nullopt if there is no key.

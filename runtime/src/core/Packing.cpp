@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <bit>
 #include <charconv>
+#include <cmath>
 #include <cstring>
 
 namespace rshard::runtime {
@@ -52,6 +53,7 @@ uint16_t toF16(float value) {
 // Stored elements are read with memcpy: the file aligns them as it likes.
 struct StoredF32 {
   static constexpr DType type = DType::F32;
+  explicit StoredF32(const PackPart &part) : data(part.data) {}
   const std::byte *data;
   float read(int64_t index) const {
     float value;
@@ -61,6 +63,7 @@ struct StoredF32 {
 };
 template <DType Type, float (*Convert)(uint16_t)> struct Stored16 {
   static constexpr DType type = Type;
+  explicit Stored16(const PackPart &part) : data(part.data) {}
   const std::byte *data;
   float read(int64_t index) const {
     uint16_t raw;
@@ -70,6 +73,27 @@ template <DType Type, float (*Convert)(uint16_t)> struct Stored16 {
 };
 using StoredBF16 = Stored16<DType::BF16, fromBf16>;
 using StoredF16 = Stored16<DType::F16, fromF16>;
+
+/// splitmix64: every bit of the result depends on every bit of `value`.
+uint64_t scramble(uint64_t value) {
+  value += 0x9e3779b97f4a7c15;
+  value = (value ^ value >> 30) * 0xbf58476d1ce4e5b9;
+  value = (value ^ value >> 27) * 0x94d049bb133111eb;
+  return value ^ value >> 31;
+}
+
+struct MadeUp {
+  static constexpr DType type = DType::F64; // stored as no packed type
+  explicit MadeUp(const PackPart &part) : values(*part.random) {}
+  RandomValues values;
+  float read(int64_t index) const {
+    auto bits = static_cast<int64_t>(
+        scramble(values.seed + static_cast<uint64_t>(index)) >> 40);
+    // 24 bits, from -1 to 1
+    return values.centre +
+           values.amplitude * (static_cast<float>(bits - (1 << 23)) * 0x1p-23f);
+  }
+};
 
 struct PackedF32 {
   static constexpr DType type = DType::F32;
@@ -108,7 +132,7 @@ void packPanels(const PackJob &job, typename Target::Bits *out, int64_t begin,
   const PackPart &part = job.parts.front();
   int64_t width = job.layout.panelWidth, inputs = part.inputs(),
           outputs = part.outputs();
-  Source source{part.data};
+  Source source(part);
   Steps steps(part);
   for (int64_t panel = begin; panel != end; ++panel, out += inputs * width) {
     int64_t first = panel * width, filled = std::min(width, outputs - first);
@@ -133,7 +157,7 @@ void packRows(const PackPart &part, typename Target::Bits *out, int64_t row,
   int64_t inputs = part.inputs();
   Steps steps(part);
   int64_t base = steps.first + row * steps.output;
-  Source source{part.data};
+  Source source(part);
   if (!part.transposed) {
     for (int64_t n = 0; n != count; ++n, base += steps.output, out += inputs) {
       if constexpr (Source::type == Target::type) {
@@ -344,7 +368,8 @@ const void *PackJob::inPlace() const {
                                                    : DType::F32;
   if ((layout.kind != PackLayout::Kind::Vector &&
        layout.kind != PackLayout::Kind::Rows) ||
-      part.type != wanted || part.transposed || part.columns != part.stride)
+      part.random || part.type != wanted || part.transposed ||
+      part.columns != part.stride)
     return nullptr;
   const std::byte *at =
       part.data + part.rowBegin * part.stride * dtypeSize(wanted);
@@ -358,19 +383,37 @@ void PackJob::pack(std::byte *out, int64_t begin, int64_t end) const {
                   ? Run{0, begin, end - begin}
                   : runAt(*this, begin);
     run.count = std::min(run.count, end - begin);
-    switch (parts[run.part].type) {
-    case DType::F32:
+    const PackPart &part = parts[run.part];
+    if (part.random)
+      packFrom<MadeUp>(*this, run, out);
+    else if (part.type == DType::F32)
       packFrom<StoredF32>(*this, run, out);
-      break;
-    case DType::BF16:
+    else if (part.type == DType::BF16)
       packFrom<StoredBF16>(*this, run, out);
-      break;
-    default:
+    else
       packFrom<StoredF16>(*this, run, out);
-    }
     begin += run.count;
     out += static_cast<uint64_t>(run.count) * pieceBytes();
   }
+}
+
+RandomValues randomValues(uint64_t seed, const Tensor &tensor,
+                          bool transposed) {
+  RandomValues out;
+  out.seed = seed;
+  for (char letter : tensor.name)
+    out.seed = scramble(out.seed + static_cast<unsigned char>(letter));
+  if (tensor.shape.size() == 2) {
+    // A variance of 1 / inputs.
+    auto inputs = static_cast<float>(tensor.shape[transposed ? 0 : 1]);
+    out.amplitude = std::sqrt(3 / inputs);
+    return out;
+  }
+  out.amplitude = 0.1f;
+  constexpr std::string_view bias = "bias";
+  if (!std::string_view(tensor.name).ends_with(bias))
+    out.centre = 1;
+  return out;
 }
 
 Expected<PackPart> storedPart(const WeightPart &spec, const Tensor &tensor) {

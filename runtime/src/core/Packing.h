@@ -6,6 +6,7 @@
 #include "rshard/runtime/Manifest.h"
 #include "rshard/runtime/SafeTensors.h"
 
+#include <optional>
 #include <string_view>
 
 namespace rshard::runtime {
@@ -23,10 +24,20 @@ Expected<PackLayout> parsePack(std::string_view pack);
 /// shapes. The message begins with "is".
 Expected<void> checkPack(const WeightSpec &spec);
 
+/// Values that are made up: uniform around `centre`, by the place in the
+/// tensor.
+struct RandomValues {
+  uint64_t seed = 0;
+  float centre = 0, amplitude = 1;
+};
+/// Those of a tensor of this name and shape.
+RandomValues randomValues(uint64_t seed, const Tensor &tensor, bool transposed);
+
 /// A part of a stored tensor.
 struct PackPart {
   const std::byte *data = nullptr; ///< of the whole tensor
   DType type = DType::F32;
+  std::optional<RandomValues> random = {}; ///< instead of data
   bool transposed = false;
   int64_t rowBegin = 0, rows = 1;       ///< of the stored tensor, after slicing
   int64_t columnBegin = 0, columns = 1; ///< 1 column for a vector

@@ -336,6 +336,14 @@ Expected<SafeTensors> SafeTensors::open(const fs::path &given) {
   return result;
 }
 
+SafeTensors SafeTensors::describe(std::vector<Tensor> tensors) {
+  SafeTensors result;
+  result.all = std::move(tensors);
+  std::sort(result.all.begin(), result.all.end(),
+            [](const Tensor &a, const Tensor &b) { return a.name < b.name; });
+  return result;
+}
+
 const Tensor *SafeTensors::find(std::string_view name) const {
   auto at = std::lower_bound(
       all.begin(), all.end(), name,

@@ -248,15 +248,16 @@ Expected<Session> Session::create(const Artifact &artifact,
   state->manifest = artifact.manifest();
   const ModelInfo &model = state->manifest.model;
   std::string content;
-  if (!state->manifest.hashes.content.empty()) {
+  if (!weights.isRandom() && !state->manifest.hashes.content.empty()) {
     Expected<std::string> hash = weights.content(options.progress);
     if (!hash)
       return hash.error();
     content = std::move(*hash);
   }
-  if (Expected<void> same = artifact.checkModel(weights.identity(), content);
-      !same)
-    return same.error();
+  if (!weights.isRandom())
+    if (Expected<void> same = artifact.checkModel(weights.identity(), content);
+        !same)
+      return same.error();
   Expected<Plan> plan = tokenset::parsePlan(state->manifest.plan);
   if (!plan)
     return Error{artifact.path().string() + ": plan: " + plan.error().message};

@@ -8,6 +8,7 @@
 #include <cstring>
 #include <map>
 #include <mutex>
+#include <optional>
 #include <sys/mman.h>
 
 namespace rshard::runtime {
@@ -16,6 +17,7 @@ namespace fs = std::filesystem;
 struct Weights::State {
   SafeTensors tensors;
   std::string identity;
+  std::optional<uint64_t> seed; ///< of random weights
   std::mutex lock;
   std::map<std::string, std::weak_ptr<const PackedWeights>>
       packed; ///< by target and list of weights
@@ -27,6 +29,17 @@ struct PackedWeights::State {
   std::shared_ptr<std::byte> memory;
   uint64_t bytes = 0;
 };
+
+namespace {
+
+/// "model.layers.{}.x" -> "model.layers.7.x"
+std::string layerName(std::string name, int64_t layer) {
+  size_t at = name.find("{}");
+  return at == std::string::npos ? name
+                                 : name.replace(at, 2, std::to_string(layer));
+}
+
+} // namespace
 
 PackedWeights::PackedWeights(std::unique_ptr<State> state)
     : state(std::move(state)) {}
@@ -62,6 +75,28 @@ Expected<Weights> Weights::open(const fs::path &model) {
   return out;
 }
 
+Weights Weights::random(const Manifest &manifest, uint64_t seed) {
+  std::map<std::string, Tensor> tensors;
+  for (const WeightSpec &spec : manifest.weights)
+    for (const WeightPart &part : spec.parts) {
+      int64_t first = spec.layers ? spec.layers->first : 0,
+              last = spec.layers ? spec.layers->second : 1;
+      for (int64_t layer = first; layer != last; ++layer) {
+        std::string name = layerName(part.tensor, layer);
+        tensors[name] = {.name = name, .shape = part.shape};
+      }
+    }
+  std::vector<Tensor> list;
+  for (auto &[name, tensor] : tensors)
+    list.push_back(std::move(tensor));
+  Weights out;
+  out.state = std::make_shared<State>();
+  out.state->tensors = SafeTensors::describe(std::move(list));
+  out.state->seed = seed;
+  return out;
+}
+
+bool Weights::isRandom() const { return state->seed.has_value(); }
 const SafeTensors &Weights::tensors() const { return state->tensors; }
 const std::string &Weights::identity() const { return state->identity; }
 Expected<std::string> Weights::content(const Progress &progress) const {
@@ -69,13 +104,6 @@ Expected<std::string> Weights::content(const Progress &progress) const {
 }
 
 namespace {
-
-/// "model.layers.{}.x" -> "model.layers.7.x"
-std::string layerName(std::string name, int64_t layer) {
-  size_t at = name.find("{}");
-  return at == std::string::npos ? name
-                                 : name.replace(at, 2, std::to_string(layer));
-}
 
 /// The file's pages inside a tensor have been read once and for all: they need
 /// not stay in memory.
@@ -90,6 +118,7 @@ void release(const Tensor &tensor) {
 
 /// What a manifest's weights are made of and where they go.
 Expected<PackList> listWeights(const SafeTensors &stored,
+                               std::optional<uint64_t> seed,
                                const PackTarget &target,
                                const Manifest &manifest) {
   PackList out;
@@ -113,6 +142,8 @@ Expected<PackList> listWeights(const SafeTensors &stored,
         if (!piece)
           return Error{stored.files()[(*tensor)->file].string() + ": " +
                        piece.error().message};
+        if (seed)
+          piece->random = randomValues(*seed, **tensor, part.transposed);
         job.parts.push_back(*piece);
         tensors.push_back(*tensor);
       }
@@ -179,7 +210,8 @@ Expected<uint64_t> Weights::bytesToPack(const PackTarget &target,
   if (auto found = state->packed.find(keyOf(target, manifest));
       found != state->packed.end() && !found->second.expired())
     return uint64_t(0);
-  Expected<PackList> list = listWeights(state->tensors, target, manifest);
+  Expected<PackList> list =
+      listWeights(state->tensors, state->seed, target, manifest);
   if (!list)
     return list.error();
   return list->bytes;
@@ -193,7 +225,8 @@ Weights::packInto(PackTarget &target, const Manifest &manifest,
   if (auto found = state->packed.find(key); found != state->packed.end())
     if (std::shared_ptr<const PackedWeights> packed = found->second.lock())
       return packed;
-  Expected<PackList> list = listWeights(state->tensors, target, manifest);
+  Expected<PackList> list =
+      listWeights(state->tensors, state->seed, target, manifest);
   if (!list)
     return list.error();
   auto out = std::make_unique<PackedWeights::State>();

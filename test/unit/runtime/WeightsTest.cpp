@@ -347,5 +347,55 @@ TEST(Weights, ReportsProgress) {
   EXPECT_EQ(last, 256u);
 }
 
+/// What a manifest's slot holds if the weights are random.
+std::vector<float> randomSlot(uint64_t seed, const WeightSpec &weight,
+                              size_t count) {
+  Manifest manifest;
+  manifest.weights = {weight};
+  Weights weights = Weights::random(manifest, seed);
+  EXPECT_TRUE(weights.isRandom());
+  auto packed = weights.pack(manifest);
+  EXPECT_TRUE(packed) << packed.error().message;
+  auto *data = static_cast<const float *>((*packed)->slots()[0]);
+  return {data, data + count};
+}
+
+TEST(RandomWeights, DependOnSeedAndPlaceInTheTensorAlone) {
+  WeightSpec matrix = spec({40, 300}, "rows:f32");
+  std::vector<float> values = randomSlot(7, matrix, 12000);
+  EXPECT_EQ(randomSlot(7, matrix, 12000), values);
+  EXPECT_NE(randomSlot(8, matrix, 12000), values);
+  // A part of it.
+  matrix.parts[0].sliceRows = {{3, 5}};
+  EXPECT_EQ(randomSlot(7, matrix, 600),
+            std::vector<float>(values.begin() + 900, values.begin() + 1500));
+  matrix.parts[0].tensor = "v";
+  EXPECT_NE(randomSlot(7, matrix, 600),
+            std::vector<float>(values.begin() + 900, values.begin() + 1500));
+}
+
+TEST(RandomWeights, KeepTheSizeOfRows) {
+  auto moments = [](const std::vector<float> &values) {
+    double sum = 0, squares = 0;
+    for (float value : values) {
+      sum += value;
+      squares += double(value) * value;
+    }
+    double count = static_cast<double>(values.size()), mean = sum / count;
+    return std::pair(mean, squares / count - mean * mean);
+  };
+  // A variance of 1 / inputs, also where the inputs are the stored rows.
+  WeightSpec matrix = spec({400, 100}, "rows:f32");
+  auto [mean, variance] = moments(randomSlot(1, matrix, 40000));
+  EXPECT_NEAR(mean, 0, 0.002);
+  EXPECT_NEAR(variance, 0.01, 0.0002);
+  matrix.parts[0].transposed = true;
+  EXPECT_NEAR(moments(randomSlot(1, matrix, 40000)).second, 0.0025, 0.00005);
+  WeightSpec vector = spec({1000}, "vector");
+  EXPECT_NEAR(moments(randomSlot(1, vector, 1000)).first, 1, 0.01);
+  vector.parts[0].tensor = "w.bias";
+  EXPECT_NEAR(moments(randomSlot(1, vector, 1000)).first, 0, 0.01);
+}
+
 } // namespace
 } // namespace rshard::runtime

@@ -74,6 +74,9 @@ public:
   /// that the index lacks. Errors name the file, the tensor, and both values.
   static Expected<SafeTensors> open(const std::filesystem::path &path);
 
+  /// A table of tensors that are in no file: they have no data.
+  static SafeTensors describe(std::vector<Tensor> tensors);
+
   /// Sorted by name.
   const std::vector<Tensor> &tensors() const { return all; }
   /// nullptr if there is none of that name.

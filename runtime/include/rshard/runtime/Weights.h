@@ -41,6 +41,13 @@ public:
   /// configuration counts as "{}".
   static Expected<Weights> open(const std::filesystem::path &model);
 
+  /// Random values for all that the manifest lists, the same for the same seed
+  /// and tensor: for benchmarks, where no file is needed. Matrices keep the
+  /// size of rows that pass through, scales are near 1, biases near 0.
+  static Weights random(const Manifest &manifest, uint64_t seed);
+  /// Then they are no model's, and go with any.
+  bool isRandom() const;
+
   const SafeTensors &tensors() const;
   /// C10: hash of configuration and tensor table.
   const std::string &identity() const;

@@ -80,6 +80,17 @@ TEST_F(WeightUploadTest, PutsOnTheDeviceWhatTheHostPacks) {
   }
 }
 
+TEST_F(WeightUploadTest, RandomWeightsAreThoseOfTheHost) {
+  auto gpu = context();
+  WeightUpload upload(gpu);
+  Weights random = Weights::random(manifest, 5);
+  auto device = random.packInto(upload, manifest), host = random.pack(manifest);
+  ASSERT_TRUE(device && host);
+  std::string expected(192, '\0');
+  std::memcpy(expected.data(), (*host)->slots()[2], 192);
+  EXPECT_EQ(onDevice(*gpu, (*device)->slots()[2], 192), expected);
+}
+
 TEST_F(WeightUploadTest, SessionsShareWhatIsOnADevice) {
   auto gpu = context();
   auto files = weights();
