@@ -15,7 +15,7 @@ using namespace rshard;
 static constexpr size_t mostRounds = size_t(1) << 20;
 
 static bool isVisited(Operation *op) {
-  return isa<SendOp, ReceiveOp, ExchangeOp, GatherOp, nccl::GroupOp,
+  return isa<SendOp, ReceiveOp, AppendOp, ExchangeOp, GatherOp, nccl::GroupOp,
              nccl::SendOp, nccl::RecvOp>(op);
 }
 
@@ -158,7 +158,7 @@ FailureOr<std::vector<Event>> rshard::traceProgram(func::FuncOp program) {
   std::vector<Event> events;
   ProgramTrace trace(program);
   LogicalResult followed = trace.follow([&](Operation *op) -> LogicalResult {
-    if (isa<GatherOp>(op))
+    if (isa<AppendOp, GatherOp>(op))
       return success();
     Event event{op};
     if (!isa<nccl::GroupOp>(op)) {

@@ -12,9 +12,10 @@
 namespace rshard {
 
 /// Follows a program over its loops and switches and visits what communicates:
-/// rshard.send, rshard.receive, rshard.exchange, rshard.gather, nccl.group and,
-/// where a group is entered, nccl.send and nccl.recv. Loops over layers have
-/// bounds that are known; those over tables, if the tables are.
+/// rshard.send, rshard.receive, rshard.exchange, nccl.group and, where a group
+/// is entered, nccl.send and nccl.recv; and what keeps rows for it,
+/// rshard.append and rshard.gather. Loops over layers have bounds that are
+/// known; those over tables, if the tables are.
 class ProgramTrace {
 public:
   /// A table of the rank's step by name, null if there is none.

@@ -32,12 +32,12 @@ private:
   using Ends = llvm::MapVector<Address, Operation *>;
 
   LogicalResult find();
+  LogicalResult checkClientMasks();
   LogicalResult checkClass(const Event &event, RouteOp route);
   LogicalResult add(const Event &event);
   LogicalResult compare(const Ends &from, const Ends &to, StringRef problem,
                         Role (*other)(RouteKind));
   LogicalResult run();
-  LogicalResult explainCircle();
   Program &programOf(Role role) { return programs[static_cast<size_t>(role)]; }
 
   ModuleOp module;
@@ -95,6 +95,41 @@ LogicalResult RolePrograms::find() {
       return module.emitError("holds no program of role ")
              << stringifyRole(role) << " vs a module of the partitioned phase";
   return success();
+}
+
+/// C2: the client attends with the mask of a layer's class.
+LogicalResult RolePrograms::checkClientMasks() {
+  ProgramTrace trace(programOf(Role::Client).func);
+  return trace.follow([&](Operation *op) -> LogicalResult {
+    auto append = dyn_cast<AppendOp>(op);
+    std::optional<int64_t> layer;
+    if (append)
+      layer = trace.valueOf(append.getLayer());
+    auto classes =
+        module->getAttrOfType<DenseI32ArrayAttr>(layerClassesAttrName);
+    if (!layer || !classes)
+      return success();
+    if (*layer < 0 || *layer >= classes.size())
+      return op->emitOpError("C6: is for layer ")
+             << *layer << " vs the " << classes.size()
+             << " layers of the model";
+    for (Operation *user : append.getKeys().getUsers()) {
+      auto attention = dyn_cast<PartialAttentionOp>(user);
+      for (RouteOp route : module.getOps<RouteOp>()) {
+        if (!attention || route.getKind() != RouteKind::Query ||
+            static_cast<int64_t>(*route.getLayerClass()) != classes[*layer] ||
+            attention.getMask() == *route.getMask())
+          continue;
+        InFlightDiagnostic diag = attention.emitOpError("C2: has mask ")
+                                  << attention.getMask() << " in layer "
+                                  << *layer << " vs " << *route.getMask()
+                                  << " of its class " << classes[*layer];
+        diag.attachNote(route.getLoc()) << "the class's route of queries";
+        return diag;
+      }
+    }
+    return success();
+  });
 }
 
 /// A layer takes the routes of its class.
@@ -157,49 +192,34 @@ LogicalResult RolePrograms::compare(const Ends &from, const Ends &to,
   return success();
 }
 
-/// Nobody can go on: every program waits for one that waits.
-LogicalResult RolePrograms::explainCircle() {
-  std::optional<InFlightDiagnostic> diag;
-  for (Program &program : programs) {
-    if (program.ended())
-      continue;
-    const Event &event = program.events[program.next];
-    std::string text = " for @" + routeOf(event.op).getSymName().str() +
-                       " in layer " + std::to_string(event.layer);
-    if (!diag)
-      diag.emplace(event.op->emitOpError("C6: waits")
-                   << text << " in a circle");
-    else
-      diag->attachNote(event.op->getLoc())
-          << "the program of role "
-          << stringifyRole(getReceiver(routeOf(event.op).getKind())) << " waits"
-          << text;
-  }
-  return LogicalResult(*diag);
-}
-
-/// Sends wait for nobody, receives for their send.
+/// Both ends of an exchange come next in their programs: sends and receives
+/// wait for each other. One end of every route is on a CompNode, so the order
+/// of its program is that of all.
 LogicalResult RolePrograms::run() {
-  llvm::DenseSet<Address> sent;
-  for (bool progress = true; progress;) {
-    progress = false;
-    for (Program &program : programs)
-      for (; !program.ended(); ++program.next, progress = true) {
-        const Event &event = program.events[program.next];
-        Address address{routeOf(event.op), event.layer};
-        if (isa<SendOp>(event.op))
-          sent.insert(address);
-        else if (!sent.contains(address))
-          break;
-      }
+  Program &comp = programOf(Role::Comp);
+  for (; !comp.ended(); ++comp.next) {
+    const Event &event = comp.events[comp.next];
+    RouteOp route = routeOf(event.op);
+    Role role = isa<SendOp>(event.op) ? getReceiver(route.getKind())
+                                      : getSender(route.getKind());
+    // The other end is still ahead: every end has one.
+    Program &other = programOf(role);
+    const Event &next = other.events[other.next++];
+    if (routeOf(next.op) == route && next.layer == event.layer)
+      continue;
+    InFlightDiagnostic diag = next.op->emitOpError("C6: comes next, for @")
+                              << routeOf(next.op).getSymName() << " in layer "
+                              << next.layer << ", vs @" << route.getSymName()
+                              << " in layer " << event.layer;
+    diag.attachNote(event.op->getLoc())
+        << "the program of role " << stringifyRole(Role::Comp) << " waits here";
+    return diag;
   }
-  bool ended =
-      llvm::all_of(programs, [](const Program &one) { return one.ended(); });
-  return ended ? success() : explainCircle();
+  return success();
 }
 
 FailureOr<int64_t> RolePrograms::verify() {
-  if (failed(find()))
+  if (failed(find()) || failed(checkClientMasks()))
     return failure();
   for (const Program &program : programs)
     for (const Event &event : program.events)

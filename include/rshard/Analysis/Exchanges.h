@@ -13,9 +13,9 @@ namespace rshard {
 ///
 /// Partitioned phase: the programs of the three roles run against one another,
 /// a whole role at a time, because its nodes run the same text. Every send of a
-/// layer meets one receive along the same route and every receive one send. A
-/// layer takes the routes of its class, and cells attend with their route's
-/// mask (C2).
+/// layer meets one receive along the same route and every receive one send, and
+/// both come next in their programs. A layer takes the routes of its class, and
+/// cells and client attend with their mask (C2).
 ///
 /// Scheduled phase: the one driver of all ranks meets enter, then for every
 /// sharded layer up and down of its class, then leave. Each is one group, which
