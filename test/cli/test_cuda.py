@@ -83,6 +83,15 @@ def test_other_machines(machine, match, monkeypatch):
     refuse("run", LLAMA, *on_cuda(), *TOKENS, match=match)
 
 
+@pytest.mark.parametrize("memory, plan, match", [
+    (1000000, FIGURE, r"for the session; all nodes on one rank \(--ranks 1\) fit$"),
+    (1000000, ["--comp", 1, "--attn", "1x1", "--ranks", 1, "--capacity", 512], r"; \d+ of 512 positions fit$"),
+])
+def test_what_fits(memory, plan, match, monkeypatch):
+    monkeypatch.setenv("RSHARD_FAKE_CUDA", f"memory={memory}")
+    refuse("run", LLAMA, *on_cuda(), *plan, *TOKENS, match=f"(?m){match}")
+
+
 def test_device_that_is_not_there():
     refuse("run", LLAMA, *on_cuda("--device", 1), *TOKENS, match="device 1: the CUDA driver shows 1 device")
 
