@@ -1,9 +1,9 @@
 //===- Config.cpp - a model's config.json ---------------------------------===//
 
 #include "Config.h"
+#include "rshard/runtime/MappedFile.h"
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/Support/FormatVariadic.h"
-#include "llvm/Support/MemoryBuffer.h"
 #include <nlohmann/json.hpp>
 
 using namespace mlir;
@@ -14,6 +14,18 @@ static json parseJson(StringRef text) {
   return json::parse(text.begin(), text.end(), nullptr,
                      /*allow_exceptions=*/false);
 }
+
+namespace {
+/// Finds the byte, counted from 1, at which a text stops being JSON.
+struct ErrorFinder : nlohmann::detail::json_sax_acceptor<json> {
+  size_t byte = 1;
+  bool parse_error(size_t position, const std::string &,
+                   const nlohmann::detail::exception &) {
+    byte = position;
+    return false;
+  }
+};
+} // namespace
 
 /// A value as messages show it: long ones are cut.
 static std::string show(const json &value) {
@@ -38,21 +50,25 @@ Config::~Config() = default;
 
 FailureOr<Config> Config::read(Report &report, const std::string &path,
                                ArrayRef<ConfigOverride> overrides) {
-  auto buffer = llvm::MemoryBuffer::getFile(path);
-  if (!buffer) {
-    report.fail(report.locate(path), "cannot read the model's configuration: " +
-                                         buffer.getError().message());
+  auto file = runtime::MappedFile::open(path);
+  if (!file) {
+    // The message says which file.
+    report.fail(UnknownLoc::get(report.getContext()), file.error().message);
     return failure();
   }
   Config config(report, path);
-  config.text = (*buffer)->getBuffer().str();
+  config.text = file->text();
   config.root = std::make_unique<json>(parseJson(config.text));
+  if (config.root->is_discarded()) {
+    ErrorFinder finder;
+    json::sax_parse(config.text, &finder);
+    report.fail(config.locate(finder.byte - 1), "not valid JSON");
+    return failure();
+  }
   if (!config.root->is_object()) {
-    report.fail(report.locate(path),
-                Twine("the configuration is ") +
-                    (config.root->is_discarded() ? "no JSON"
-                                                 : config.root->type_name()) +
-                    " vs a JSON object");
+    report.fail(report.locate(path), Twine("the configuration is ") +
+                                         config.root->type_name() +
+                                         " vs a JSON object");
     return failure();
   }
   for (const ConfigOverride &override : overrides)
@@ -97,9 +113,13 @@ Location Config::locate(StringRef key) const {
     if (at == StringRef::npos)
       return report->locate(path);
   }
-  StringRef before = all.take_front(at);
+  return locate(at);
+}
+
+Location Config::locate(size_t byte) const {
+  StringRef before = StringRef(text).take_front(byte);
   size_t line = before.count('\n') + 1;
-  size_t column = at - (before.rfind('\n') + 1) + 1;
+  size_t column = before.size() - (before.rfind('\n') + 1) + 1;
   return report->locate(path, line, column);
 }
 

@@ -93,6 +93,7 @@ private:
   const nlohmann::json *find(llvm::StringRef key);
   const nlohmann::json *lookup(llvm::StringRef key) const;
   void override(const ConfigOverride &override);
+  mlir::Location locate(size_t byte) const;
 
   Report *report;
   std::string path;

@@ -25,6 +25,11 @@ FailureOr<ImportedModel> rshard::loadModel(MLIRContext *context, StringRef path,
                     "' vs a directory with config.json, or .mlir");
     return failure();
   }
+  // Whose reading ends.
+  if (!llvm::sys::fs::is_regular_file(path)) {
+    report.fail(report.locate(path), "not a regular file");
+    return failure();
+  }
   if (!options.overrides.empty()) {
     report.fail(report.locate(path), "--config " +
                                          options.overrides.front().key +

@@ -149,6 +149,41 @@ def test_no_config(model, text):
     refuse_model(model, "config.json|error")
 
 
+def no_file(path, kind):
+    """Something at `path` whose reading would not end, or not begin."""
+    path.unlink(missing_ok=True)
+    if kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "directory":
+        path.mkdir()
+    else:
+        path.symlink_to("/dev/zero")
+
+
+KINDS = ["pipe", "device", "directory"]
+READ = ["config.json", "generation_config.json", "model.safetensors"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("name", READ)
+def test_no_regular_file(model, name, kind):
+    no_file(model / name, kind)
+    refuse_model(model, f"{name}: error: not a regular file")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_inputs_that_are_no_regular_files(artifact, tmp_path, kind):
+    no_file(tmp_path / "x.npy", kind)
+    refuse("run", artifact, "--model", LLAMA, "--tokens", tmp_path / "x.npy", match="x.npy: error: not a regular file")
+    no_file(tmp_path / "x.json", kind)
+    refuse("plan", "--plan", tmp_path / "x.json", match="x.json: error: not a regular file")
+    if kind == "directory":  # of a model
+        return
+    no_file(tmp_path / "x.mlir", kind)
+    refuse("compile", tmp_path / "x.mlir", "-o", tmp_path / "x.rshard", match="x.mlir: error: not a regular file")
+    assert not (tmp_path / "x.rshard").exists()
+
+
 TOKEN_LISTS = ["1,499", "-1", "1,-2", "", ",", "1,", "1,,2", "1 2", "99999999999999999999", "1.5", "nan", "0x1"]
 
 

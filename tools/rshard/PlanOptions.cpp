@@ -2,9 +2,8 @@
 
 #include "PlanOptions.h"
 #include "OptionChecks.h"
+#include "rshard/runtime/MappedFile.h"
 #include "rshard/tokenset/ClusterRule.h"
-#include <fstream>
-#include <sstream>
 
 using namespace rshard;
 using namespace rshard::tool;
@@ -85,12 +84,10 @@ bool PlanOptions::ruleGiven() const {
 
 tokenset::Expected<tokenset::Plan>
 rshard::tool::readPlanFile(const std::string &path) {
-  std::ifstream in(path);
-  std::ostringstream text;
-  text << in.rdbuf();
-  if (!in)
-    return tokenset::Error{path + ": cannot read the plan"};
-  auto plan = tokenset::parsePlan(text.str());
+  auto file = runtime::MappedFile::open(path);
+  if (!file)
+    return file.error();
+  auto plan = tokenset::parsePlan(file->text());
   if (!plan)
     return tokenset::Error{path + ": " + plan.error().message};
   return plan;
