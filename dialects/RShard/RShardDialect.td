@@ -18,7 +18,7 @@ def RShard_Dialect : Dialect {
     - *planned*: `sharding`, `grid` and `placement` say which node holds which positions.
     - *partitioned*: one function per role; `send` and `receive` move rows along a `route`;
       attention has become `partial_attention` and `merge`.
-    - *scheduled*: one driver per rank on buffers and tables of the session's `frame`, with the
+    - *scheduled*: one driver for all ranks on buffers and tables of the session's `frame`, with the
       messages written out in the `nccl` dialect.
   }];
   let useDefaultAttributePrinterParser = 1;

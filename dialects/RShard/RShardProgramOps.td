@@ -1,7 +1,7 @@
 //===- RShardProgramOps.td - the programs of nodes and ranks -*- tablegen -*-===//
 //
 // Partitioned phase: one function per role that sends and receives rows along routes.
-// Scheduled phase: one driver per rank on the buffers and tables of a frame.
+// Scheduled phase: one driver for all ranks on the buffers and tables of a frame.
 //
 //===----------------------------------------------------------------------===//
 

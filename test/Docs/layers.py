@@ -16,6 +16,10 @@ ALLOWED = {
     "examples": ["rshard/runtime/"],
     "dialects": ["rshard/tokenset/", "RShard/", "NCCL/", "mlir/", "llvm/"],
     "tools/tokenizer": ["rshard/tokenset/", "tokenizer/"],
+    # The compiler: no header of CUDA.
+    "lib": ["rshard/", "RShard/", "NCCL/", "mlir/", "llvm/", "lld/"],
+    "include": ["rshard/", "RShard/", "NCCL/", "mlir/", "llvm/"],
+    "tools": ["rshard/", "RShard/", "NCCL/", "mlir/", "llvm/", "tokenizer/"],
 }
 GUARDED = ("rshard/", "RShard/", "NCCL/", "mlir/", "llvm/", "lld/", "clang/", "cuda")
 

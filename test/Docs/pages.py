@@ -53,7 +53,7 @@ def check(root, page, tests):
 
 def main():
     root = Path(sys.argv[1])
-    sources = sorted(root.glob("test/unit/**/*.cpp"))
+    sources = sorted([*root.glob("test/unit/**/*.cpp"), *root.glob("test/integration/*.cpp")])
     tests = {".".join(match) for source in sources for match in TEST.findall(source.read_text(encoding="utf-8"))}
     for source in sorted(root.glob("test/**/test_*.py")):
         tests |= {f"{source.stem}.{name}" for name in re.findall(r"^def (test_\w+)", source.read_text(encoding="utf-8"), re.MULTILINE)}

@@ -114,7 +114,7 @@ def PartitionPass : Pass<"rshard-partition", "::mlir::ModuleOp"> {
 }
 
 def SchedulePass : Pass<"rshard-schedule", "::mlir::ModuleOp"> {
-  let summary = "one driver per rank with explicit messages";
+  let summary = "one driver for all ranks, with explicit messages";
   let description = [{
     Replaces the programs of the roles by one driver `@step`, which runs all nodes of a rank through one step. Values
     become buffers of the rank's frame; which rows move is read from tables that the runtime fills once per step. Every
