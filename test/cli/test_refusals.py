@@ -172,6 +172,12 @@ def test_no_regular_file(model, name, kind):
 
 
 @pytest.mark.parametrize("kind", KINDS)
+def test_no_tokenizer_file(model, kind):
+    no_file(model / "tokenizer.json", kind)
+    refuse("run", model, "--prompt", "a", match="tokenizer.json: error: not a regular file")
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_inputs_that_are_no_regular_files(artifact, tmp_path, kind):
     no_file(tmp_path / "x.npy", kind)
     refuse("run", artifact, "--model", LLAMA, "--tokens", tmp_path / "x.npy", match="x.npy: error: not a regular file")

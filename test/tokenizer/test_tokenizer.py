@@ -258,8 +258,30 @@ REFUSALS = {
     "is not a token id": lambda r: r["model"]["vocab"].update(a=-1),
     "have id 300": lambda r: r["model"]["vocab"].update(zzzz=300),
     "merge 0 is not a pair": lambda r: r["model"].update(merges=["abc"]),
-    "type_error": lambda r: r["model"].update(merges=[7]),
-    "key 'vocab' not found": lambda r: r["model"].pop("vocab"),
+    "merge 0 is not a pair: 7": lambda r: r["model"].update(merges=[7]),
+    'merge 0 is not a pair: ["a",1]': lambda r: r["model"].update(merges=[["a", 1]]),
+    "model: merges {} vs a list": lambda r: r["model"].update(merges={}),
+    "model: no field 'merges'": lambda r: r["model"].pop("merges"),
+    "model: no field 'vocab'": lambda r: r["model"].pop("vocab"),
+    'model: vocab ["a"] vs an object': lambda r: r["model"].update(vocab=["a"]),
+    "model: fuse_unk 1 vs true or false": lambda r: r["model"].update(fuse_unk=1),
+    "model: [] vs an object": lambda r: r.update(model=[]),
+    "tokenizer: no field 'model'": lambda r: r.clear(),
+    "added_tokens: no field 'content'": lambda r: r.update(added_tokens=[{"id": "x"}]),
+    "added token 'x': no field 'id'": lambda r: r.update(added_tokens=[{"content": "x"}]),
+    "token 'x': id 4294967296 is not a token id": lambda r: r.update(added_tokens=[{"content": "x", "id": 2**32}]),
+    "added_tokens 7 vs a list": lambda r: r.update(added_tokens=7),
+    'pre_tokenizer: "x" vs an object': lambda r: r.update(pre_tokenizer="x"),
+    "decoder: type 3 vs a string": lambda r: r.update(decoder={"type": 3}),
+    "TemplateProcessing: no field 'SpecialToken'": lambda r: r.update(post_processor={"type": "TemplateProcessing", "single": [{}]}),
+    "token 'a': id 4294967296": lambda r: r.update(
+        post_processor={
+            "type": "TemplateProcessing",
+            "single": [{"SpecialToken": {"id": "a"}}, {"Sequence": {"id": "A"}}],
+            "special_tokens": {"a": {"ids": [2**32]}},
+        }
+    ),
+    "pattern of a Split: no field 'String'": lambda r: r.update(pre_tokenizer={"type": "Split", "pattern": {}}),
 }
 
 
@@ -272,6 +294,18 @@ def test_damaged_files(tmp_path):
     for name, content in (("empty", b""), ("cut", b'{"model": {"vocab'), ("binary", bytes(range(256)))):
         (tmp_path / name).write_bytes(content)
         done = subprocess.run([TOKENIZE, tmp_path / name], input=b"", capture_output=True)
-        assert done.returncode == 1 and b"parse_error" in done.stderr
+        assert done.returncode == 1 and b": not valid JSON at line 1, column " in done.stderr
+    (tmp_path / "comma").write_text('{\n  "model": {},\n}')
+    (tmp_path / "list").write_text("[]")
+    os.mkfifo(tmp_path / "pipe")
+    refused = [
+        ("comma", "not valid JSON at line 3, column 1"),
+        ("list", "tokenizer: [] vs an object"),
+        (".", "not a regular file"),
+        ("pipe", "not a regular file"),
+    ]
+    for name, message in refused:
+        done = subprocess.run([TOKENIZE, tmp_path / name], input=b"", capture_output=True, timeout=20)
+        assert done.returncode == 1 and done.stderr.decode() == f"error: {tmp_path / name}: {message}\n"
     done = subprocess.run([TOKENIZE, tmp_path / "absent"], input=b"", capture_output=True)
     assert done.returncode == 1 and b"cannot be opened" in done.stderr

@@ -1,12 +1,13 @@
 // Reads tokenizer.json into TokenizerParts. Whatever would change the ids and
-// is not built is an error that names it. Exceptions, nlohmann's and our own,
-// end in readTokenizer.
+// is not built is an error that names it. Refusals end in readTokenizer.
 
+#include "JsonFields.h"
 #include "Tokenizer.h"
 
+#include <filesystem>
 #include <fstream>
+#include <iterator>
 #include <limits>
-#include <nlohmann/json.hpp>
 
 using namespace rshard::tokenizer;
 using nlohmann::json;
@@ -15,17 +16,9 @@ using rshard::tokenset::Expected;
 
 namespace {
 
-struct Refusal {
-  std::string message;
-};
-
 /// GPT-2's own pattern, which ByteLevel applies with use_regex.
 constexpr const char *byteLevelPattern =
     R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+)";
-
-std::string quoted(const json &value) {
-  return value.dump(-1, ' ', false, json::error_handler_t::replace);
-}
 
 template <typename T> T valueOrRefuse(Expected<T> result) {
   if (!result)
@@ -33,41 +26,26 @@ template <typename T> T valueOrRefuse(Expected<T> result) {
   return std::move(*result);
 }
 
-/// Absent, null, or equal to the only value that is supported.
-void only(const json &object, const char *key, const json &supported,
-          const char *where) {
-  auto found = object.find(key);
-  if (found != object.end() && !found->is_null() && *found != supported)
-    throw Refusal{std::string(where) + ": " + key + " " + quoted(*found) +
-                  " is not supported"};
-}
-
-bool flag(const json &object, const char *key, bool otherwise) {
-  auto found = object.find(key);
-  return found == object.end() || found->is_null() ? otherwise
-                                                   : found->get<bool>();
-}
-
-std::string typeOf(const json &object) {
-  return object.at("type").get<std::string>();
+std::string typeOf(const json &object, const std::string &where) {
+  return textField(object, "type", where);
 }
 
 int32_t tokenId(const json &value, const std::string &token) {
   if (!value.is_number_integer() || value < 0 ||
       value > std::numeric_limits<int32_t>::max())
-    throw Refusal{"token '" + token + "': id " + quoted(value) +
+    throw Refusal{"token '" + token + "': id " + show(value) +
                   " is not a token id"};
   return value.get<int32_t>();
 }
 
 /// The members of a Sequence, or the thing alone; nothing for null.
 std::vector<json> members(const json &root, const char *key, const char *list) {
-  auto found = root.find(key);
-  if (found == root.end() || found->is_null())
+  const json *value = optionalField(root, key, "tokenizer");
+  if (!value)
     return {};
-  if (typeOf(*found) != "Sequence")
-    return {*found};
-  return found->at(list).get<std::vector<json>>();
+  if (typeOf(*value, key) != "Sequence")
+    return {*value};
+  return listField(*value, list, key).get<std::vector<json>>();
 }
 
 std::string escaped(const std::string &text) {
@@ -81,17 +59,18 @@ std::string escaped(const std::string &text) {
 }
 
 SplitStep readSplit(const json &step) {
-  const json &pattern = step.at("pattern");
+  const char *where = "pre-tokenizer Split";
+  const json &pattern = field(step, "pattern", where);
   std::string expression =
-      pattern.contains("Regex")
-          ? pattern.at("Regex").get<std::string>()
-          : escaped(pattern.at("String").get<std::string>());
-  std::string behavior = step.at("behavior").get<std::string>();
+      optionalField(pattern, "Regex", "the pattern of a Split")
+          ? textField(pattern, "Regex", "the pattern of a Split")
+          : escaped(textField(pattern, "String", "the pattern of a Split"));
+  std::string behavior = textField(step, "behavior", where);
   if (behavior != "Isolated" && behavior != "Removed")
     throw Refusal{"pre-tokenizer Split: behavior '" + behavior +
                   "' is not supported: Isolated and Removed are"};
   bool removed = behavior == "Removed";
-  bool invert = flag(step, "invert", false);
+  bool invert = flagField(step, "invert", false, where);
   return {valueOrRefuse(Pattern::compile(expression)), removed && !invert,
           removed && invert};
 }
@@ -99,19 +78,19 @@ SplitStep readSplit(const json &step) {
 void readPreTokenizer(const json &root, TokenizerParts &parts) {
   std::vector<json> steps = members(root, "pre_tokenizer", "pretokenizers");
   for (size_t i = 0; i < steps.size(); ++i) {
-    std::string type = typeOf(steps[i]);
+    std::string type = typeOf(steps[i], "pre_tokenizer");
     bool last = i + 1 == steps.size();
     if (type == "Split") {
       parts.steps.push_back(readSplit(steps[i]));
     } else if (type == "Digits") {
-      const char *pattern =
-          flag(steps[i], "individual_digits", false) ? R"(\p{N})" : R"(\p{N}+)";
+      bool single = flagField(steps[i], "individual_digits", false, type);
+      const char *pattern = single ? R"(\p{N})" : R"(\p{N}+)";
       parts.steps.push_back(
           SplitStep{valueOrRefuse(Pattern::compile(pattern))});
     } else if (type == "ByteLevel" && last) {
-      if (flag(steps[i], "add_prefix_space", true))
+      if (flagField(steps[i], "add_prefix_space", true, type))
         parts.steps.push_back(PrefixStep{});
-      if (flag(steps[i], "use_regex", true))
+      if (flagField(steps[i], "use_regex", true, type))
         parts.steps.push_back(
             SplitStep{valueOrRefuse(Pattern::compile(byteLevelPattern))});
       return;
@@ -126,45 +105,44 @@ void readPreTokenizer(const json &root, TokenizerParts &parts) {
 
 void readNormalizer(const json &root, TokenizerParts &parts) {
   for (const json &step : members(root, "normalizer", "normalizers")) {
-    if (typeOf(step) != "NFC")
-      throw Refusal{"normalizer " + typeOf(step) + " is not supported: NFC is"};
+    std::string type = typeOf(step, "normalizer");
+    if (type != "NFC")
+      throw Refusal{"normalizer " + type + " is not supported: NFC is"};
     parts.compose = true;
   }
 }
 
 void readDecoder(const json &root) {
   std::vector<json> steps = members(root, "decoder", "decoders");
-  if (steps.size() != 1 || typeOf(steps[0]) != "ByteLevel")
-    throw Refusal{"decoder " +
-                  (steps.empty() ? std::string("null") : typeOf(steps[0])) +
-                  " is not supported: ByteLevel is"};
+  std::string last = steps.empty() ? "null" : typeOf(steps.back(), "decoder");
+  if (steps.size() != 1 || last != "ByteLevel")
+    throw Refusal{"decoder " + last + " is not supported: ByteLevel is"};
 }
 
 /// The tokens that a post-processor puts around one text.
 void readPostProcessor(const json &root, TokenizerParts &parts) {
   for (const json &step : members(root, "post_processor", "processors")) {
-    std::string type = typeOf(step);
+    std::string type = typeOf(step, "post_processor");
     if (type == "ByteLevel") // moves offsets, which nobody asks for
       continue;
     if (type != "TemplateProcessing")
       throw Refusal{"post-processor " + type +
                     " is not supported: ByteLevel and TemplateProcessing are"};
     bool seen = false;
-    for (const json &item : step.at("single")) {
-      if (item.contains("Sequence")) {
+    for (const json &item : listField(step, "single", type)) {
+      if (optionalField(item, "Sequence", type)) {
         if (seen)
           throw Refusal{"post-processor TemplateProcessing: a text used twice "
                         "is not supported"};
         seen = true;
         continue;
       }
-      std::string name = item.at("SpecialToken").at("id").get<std::string>();
-      auto ids = step.at("special_tokens")
-                     .at(name)
-                     .at("ids")
-                     .get<std::vector<int32_t>>();
-      std::vector<int32_t> &side = seen ? parts.after : parts.before;
-      side.insert(side.end(), ids.begin(), ids.end());
+      const json &special = field(item, "SpecialToken", type);
+      std::string name = textField(special, "id", type);
+      const json &token =
+          field(field(step, "special_tokens", type), name, type);
+      for (const json &id : listField(token, "ids", type))
+        (seen ? parts.after : parts.before).push_back(tokenId(id, name));
     }
     if (!seen)
       throw Refusal{"post-processor TemplateProcessing: a template without the "
@@ -175,7 +153,9 @@ void readPostProcessor(const json &root, TokenizerParts &parts) {
 using Vocabulary = std::unordered_map<std::string, int32_t>;
 
 Vocabulary readVocabulary(const json &model) {
-  const json &table = model.at("vocab");
+  const json &table = field(model, "vocab", "model");
+  if (!table.is_object())
+    throw Refusal{"model: vocab " + show(table) + " vs an object"};
   Vocabulary vocabulary;
   vocabulary.reserve(table.size());
   for (const auto &[token, id] : table.items())
@@ -186,12 +166,16 @@ Vocabulary readVocabulary(const json &model) {
 /// Both forms: "left right" and ["left", "right"].
 std::vector<std::pair<std::string, std::string>> readMerges(const json &model) {
   std::vector<std::pair<std::string, std::string>> merges;
-  for (const json &merge : model.at("merges")) {
-    if (merge.is_array() && merge.size() == 2) {
+  for (const json &merge : listField(model, "merges", "model")) {
+    if (merge.is_array() && merge.size() == 2 && merge[0].is_string() &&
+        merge[1].is_string()) {
       merges.emplace_back(merge[0].get<std::string>(),
                           merge[1].get<std::string>());
       continue;
     }
+    if (!merge.is_string())
+      throw Refusal{"merge " + std::to_string(merges.size()) +
+                    " is not a pair: " + show(merge)};
     const std::string &text = merge.get_ref<const std::string &>();
     size_t space = text.find(' ');
     if (space == std::string::npos ||
@@ -204,19 +188,18 @@ std::vector<std::pair<std::string, std::string>> readMerges(const json &model) {
 }
 
 BytePairs readModel(const json &model, const Vocabulary &vocabulary) {
-  only(model, "dropout", 0.0, "model");
-  only(model, "continuing_subword_prefix", "", "model");
-  only(model, "end_of_word_suffix", "", "model");
-  only(model, "byte_fallback", false, "model");
+  onlyField(model, "dropout", 0.0, "model");
+  onlyField(model, "continuing_subword_prefix", "", "model");
+  onlyField(model, "end_of_word_suffix", "", "model");
+  onlyField(model, "byte_fallback", false, "model");
   BytePairOptions options;
-  options.fuseUnknown = flag(model, "fuse_unk", false);
-  options.ignoreMerges = flag(model, "ignore_merges", false);
-  if (auto unknown = model.find("unk_token");
-      unknown != model.end() && !unknown->is_null()) {
-    auto found = vocabulary.find(unknown->get<std::string>());
+  options.fuseUnknown = flagField(model, "fuse_unk", false, "model");
+  options.ignoreMerges = flagField(model, "ignore_merges", false, "model");
+  if (optionalField(model, "unk_token", "model")) {
+    std::string unknown = textField(model, "unk_token", "model");
+    auto found = vocabulary.find(unknown);
     if (found == vocabulary.end())
-      throw Refusal{"unk_token " + quoted(*unknown) +
-                    " is not in the vocabulary"};
+      throw Refusal{"unk_token \"" + unknown + "\" is not in the vocabulary"};
     options.unknown = found->second;
   }
   return valueOrRefuse(
@@ -225,28 +208,28 @@ BytePairs readModel(const json &model, const Vocabulary &vocabulary) {
 
 void readAdded(const json &root, const Vocabulary &vocabulary,
                TokenizerParts &parts) {
-  auto found = root.find("added_tokens");
-  if (found == root.end() || found->is_null())
+  if (!optionalField(root, "added_tokens", "tokenizer"))
     return;
-  for (const json &token : *found) {
-    std::string content = token.at("content").get<std::string>();
-    int32_t id = tokenId(token.at("id"), content);
+  for (const json &token : listField(root, "added_tokens", "tokenizer")) {
+    std::string content = textField(token, "content", "added_tokens");
+    std::string where = "added token '" + content + "'";
+    int32_t id = tokenId(field(token, "id", where), content);
     if (content.empty())
       throw Refusal{"added token " + std::to_string(id) + " is empty"};
     auto known = vocabulary.find(content);
     if (known != vocabulary.end() && known->second != id)
-      throw Refusal{"added token '" + content +
-                    "' has two ids: " + std::to_string(id) + " and " +
+      throw Refusal{where + " has two ids: " + std::to_string(id) + " and " +
                     std::to_string(known->second) + " in the vocabulary"};
-    if (flag(token, "single_word", false))
-      throw Refusal{"added token '" + content +
-                    "': single_word is not supported"};
-    bool special = flag(token, "special", false);
+    auto flag = [&](const char *key, bool absent) {
+      return flagField(token, key, absent, where);
+    };
+    if (flag("single_word", false))
+      throw Refusal{where + ": single_word is not supported"};
+    bool special = flag("special", false);
     if (special)
       parts.special.insert(id);
-    AddedToken added{content, id, flag(token, "lstrip", false),
-                     flag(token, "rstrip", false),
-                     flag(token, "normalized", !special)};
+    AddedToken added{content, id, flag("lstrip", false), flag("rstrip", false),
+                     flag("normalized", !special)};
     if (added.normalized && parts.compose)
       added.content = valueOrRefuse(composed(content));
     // PyPI tokenizers decodes what it looks for, so that an added token is read
@@ -258,10 +241,11 @@ void readAdded(const json &root, const Vocabulary &vocabulary,
 }
 
 TokenizerParts readParts(const json &root) {
-  only(root, "truncation", nullptr, "tokenizer");
-  only(root, "padding", nullptr, "tokenizer");
-  const json &model = root.at("model");
-  std::string type = model.contains("type") ? typeOf(model) : "BPE";
+  const json &model = field(root, "model", "tokenizer");
+  onlyField(root, "truncation", nullptr, "tokenizer");
+  onlyField(root, "padding", nullptr, "tokenizer");
+  std::string type =
+      optionalField(model, "type", "model") ? typeOf(model, "model") : "BPE";
   if (type != "BPE")
     throw Refusal{"tokenizer model " + type +
                   " is not supported: byte-level BPE is"};
@@ -288,14 +272,17 @@ TokenizerParts readParts(const json &root) {
 
 Expected<TokenizerParts>
 rshard::tokenizer::readTokenizer(const std::string &path) {
+  std::error_code code;
+  if (std::filesystem::exists(path, code) &&
+      !std::filesystem::is_regular_file(path, code))
+    return Error{path + ": not a regular file"};
   std::ifstream file(path, std::ios::binary);
   if (!file)
     return Error{path + ": cannot be opened"};
+  std::string text(std::istreambuf_iterator<char>(file), {});
   try {
-    return readParts(json::parse(file));
+    return readParts(parseJson(text));
   } catch (const Refusal &refusal) {
     return Error{path + ": " + refusal.message};
-  } catch (const json::exception &exception) {
-    return Error{path + ": " + exception.what()};
   }
 }
