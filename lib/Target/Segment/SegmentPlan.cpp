@@ -2,8 +2,10 @@
 
 #include "rshard/Target/Segment/SegmentPlan.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/IR/Remarks.h"
 #include "mlir/IR/TypeUtilities.h"
 #include "llvm/ADT/STLExtras.h"
+#include "llvm/ADT/StringExtras.h"
 #include "llvm/ADT/TypeSwitch.h"
 #include "llvm/Support/MathExtras.h"
 #include <algorithm>
@@ -14,6 +16,15 @@ namespace rshard {
 
 static int64_t widthOf(Value value) {
   return getRowWidth(cast<ShapedType>(value.getType()));
+}
+
+/// The op before `part` in a fused group: the one that makes its operand that
+/// is not the residual.
+static Operation *previous(const Step &step, Operation *part) {
+  Value input = part->getOperand(0);
+  if (input == step.residual)
+    input = part->getOperand(1);
+  return input.getDefiningOp();
 }
 
 SmallVector<Value, 3> Step::results() const {
@@ -164,6 +175,29 @@ Step SegmentPlan::stepOf(Operation &op) {
   return step;
 }
 
+/// Says which ops became one kernel call, where remarks are asked for.
+static void remarkFusion(func::FuncOp segment, ArrayRef<Step> steps) {
+  for (const Step &step : steps) {
+    SmallVector<StringRef> names;
+    for (Operation *part = step.op; part; part = previous(step, part)) {
+      names.push_back(part->getName().getStringRef());
+      if (part == step.root)
+        break;
+    }
+    for (LinearOp other : step.others)
+      names.push_back(other->getName().getStringRef());
+    if (names.size() < 2)
+      continue;
+    // In the order of the program: a group is found at its end.
+    std::reverse(names.begin(), names.end());
+    remark::passed(
+        step.op->getLoc(),
+        remark::RemarkOpts::name("fuse").category("segment").function(
+            segment.getSymName()))
+        << remark::metric("Kernel", llvm::join(names, " + "));
+  }
+}
+
 LogicalResult SegmentPlan::collectSteps() {
   Block &body = segment.getBody().front();
   llvm::DenseSet<Operation *> fused;
@@ -182,12 +216,7 @@ LogicalResult SegmentPlan::collectSteps() {
       ++numFused;
     }
     for (Operation *part = step.op; part != step.root;) {
-      // From the end of the group to its root: through the operand that is not
-      // the residual.
-      Value input = part->getOperand(0);
-      if (input == step.residual)
-        input = part->getOperand(1);
-      part = input.getDefiningOp();
+      part = previous(step, part);
       fused.insert(part);
       ++numFused;
     }
@@ -196,6 +225,7 @@ LogicalResult SegmentPlan::collectSteps() {
   std::reverse(steps.begin(), steps.end());
   if (rules.joinLinears)
     joinLinears();
+  remarkFusion(segment, steps);
 
   for (auto [i, step] : llvm::enumerate(steps)) {
     for (Value result : step.results())
