@@ -113,13 +113,13 @@ TEST(RefusalTest, Capacity) {
   Session session = createLlama({.capacity = 20});
   std::vector<int32_t> tokens(21, 1);
   EXPECT_EQ(messageOf(session.step(tokens, 0)),
-            "positions up to 21 are beyond the capacity of 20");
+            "21 tokens from position 0 are beyond the capacity of 20");
   EXPECT_EQ(session.length(), 0);
   tokens.resize(20);
   EXPECT_TRUE(session.step(tokens, 0));
   tokens.resize(1);
   EXPECT_EQ(messageOf(session.step(tokens, 20)),
-            "positions up to 21 are beyond the capacity of 20");
+            "1 tokens from position 20 are beyond the capacity of 20");
   EXPECT_EQ(session.length(), 20);
 }
 

@@ -57,6 +57,25 @@ rshard_artifact *rshard_artifact_open(const char *path, char **error) {
 }
 void rshard_artifact_free(rshard_artifact *artifact) { delete artifact; }
 
+int rshard_artifact_model(const rshard_artifact *artifact,
+                          rshard_model_info *info, char **error) {
+  return guarded(-1, error, [&]() -> Expected<int> {
+    if (!artifact)
+      return Error{"artifact is NULL"};
+    if (!info)
+      return Error{"info is NULL"};
+    const ModelInfo &model = artifact->artifact.manifest().model;
+    *info = {model.vocabulary,
+             model.hidden,
+             model.maxPositions,
+             model.hasHead,
+             model.bidirectional,
+             model.endTokens.data(),
+             static_cast<int64_t>(model.endTokens.size())};
+    return 0;
+  });
+}
+
 rshard_weights *rshard_weights_open(const char *directory, char **error) {
   return guarded(nullptr, error, [&]() -> Expected<rshard_weights *> {
     if (!directory)

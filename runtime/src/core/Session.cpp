@@ -47,8 +47,8 @@ Expected<void> Session::State::check(std::span<const int32_t> tokens,
                  ", the session holds " + std::to_string(length) +
                  " positions"};
   if (count > options.capacity - position)
-    return Error{"positions up to " + std::to_string(position + count) +
-                 " are beyond the capacity of " +
+    return Error{std::to_string(count) + " tokens from position " +
+                 std::to_string(position) + " are beyond the capacity of " +
                  std::to_string(options.capacity)};
   if (manifest.model.bidirectional && count > options.largestStep)
     return Error{std::to_string(count) +

@@ -32,7 +32,9 @@ class CInterface : public testing::Test {
 protected:
   CInterface() {
     model.write(0, toyLayers);
-    EXPECT_TRUE(model.artifact(model.manifest(plan)));
+    manifest = model.manifest(plan);
+    manifest.model.endTokens = {5, 7};
+    EXPECT_TRUE(model.artifact(manifest));
   }
   ~CInterface() override {
     rshard_artifact_free(artifact);
@@ -54,12 +56,47 @@ protected:
 
   ToyModel model;
   tokenset::Plan plan = *tokenset::makePlan({});
+  Manifest manifest;
   rshard_session_options options{20, 0, 1};
   Message error;
   rshard_artifact *artifact = nullptr;
   rshard_weights *weights = nullptr;
   rshard_session *session = nullptr;
 };
+
+TEST_F(CInterface, TellsOfTheModel) {
+  open();
+  rshard_model_info info;
+  ASSERT_EQ(rshard_artifact_model(artifact, &info, error.out()), 0);
+  const ModelInfo &model = manifest.model;
+  EXPECT_EQ(info.vocabulary, model.vocabulary);
+  EXPECT_EQ(info.hidden, model.hidden);
+  EXPECT_EQ(info.positions, model.maxPositions);
+  EXPECT_EQ(info.has_head, 1);
+  EXPECT_EQ(info.bidirectional, 0);
+  EXPECT_EQ(std::vector<int32_t>(info.end_tokens,
+                                 info.end_tokens + info.end_token_count),
+            (std::vector<int32_t>{5, 7}));
+  EXPECT_EQ(rshard_artifact_model(nullptr, &info, error.out()), -1);
+  EXPECT_EQ(error.str(), "artifact is NULL");
+  EXPECT_EQ(rshard_artifact_model(artifact, nullptr, error.out()), -1);
+  EXPECT_EQ(error.str(), "info is NULL");
+}
+
+/// The message of a count that no position can be added to.
+TEST_F(CInterface, HugeStep) {
+  create();
+  std::vector<int32_t> tokens = someTokens(5);
+  const float *rows = nullptr;
+  ASSERT_EQ(
+      rshard_session_step(session, tokens.data(), 5, 0, 0, &rows, error.out()),
+      1);
+  EXPECT_EQ(rshard_session_step(session, tokens.data(), INT64_MAX, 5, 0, &rows,
+                                error.out()),
+            -1);
+  EXPECT_EQ(error.str(), "9223372036854775807 tokens from position 5 are "
+                         "beyond the capacity of 20");
+}
 
 TEST_F(CInterface, RunsASession) {
   create();

@@ -24,6 +24,20 @@ typedef struct rshard_session rshard_session;
 /* A compiled program: checked, not yet mapped for execution. */
 rshard_artifact *rshard_artifact_open(const char *path, char **error);
 void rshard_artifact_free(rshard_artifact *artifact);
+/* What a caller needs to know of the model. */
+typedef struct rshard_model_info {
+  int64_t vocabulary;
+  int64_t hidden;
+  int64_t positions;         /* the most that a session may have */
+  int has_head;              /* results are logits; else hidden rows */
+  int bidirectional;         /* takes one step only, from position 0 */
+  const int32_t *end_tokens; /* a text ends with any of them; they live as long
+                                as the artifact */
+  int64_t end_token_count;
+} rshard_model_info;
+/* Fills `*info` and returns 0, or returns -1. */
+int rshard_artifact_model(const rshard_artifact *artifact,
+                          rshard_model_info *info, char **error);
 
 /* A model directory's weights. */
 rshard_weights *rshard_weights_open(const char *model_directory, char **error);
