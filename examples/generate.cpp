@@ -1,9 +1,11 @@
-// Continues a text with a compiled program: 16 tokens, greedily.
+// Continues a text with a compiled program: 16 tokens at most, greedily.
 //
 // usage: generate ARTIFACT MODEL TOKEN...
 
 #include "rshard/runtime/Runtime.h"
 
+#include <algorithm>
+#include <charconv>
 #include <iostream>
 #include <string>
 
@@ -31,8 +33,14 @@ int main(int argc, char **argv) {
     return fail(sampler.error());
 
   std::vector<int32_t> tokens;
-  for (int i = 3; i != argc; ++i)
-    tokens.push_back(std::stoi(argv[i]));
+  for (int i = 3; i != argc; ++i) {
+    std::string_view word = argv[i];
+    auto [end, code] = std::from_chars(word.data(), word.data() + word.size(),
+                                       tokens.emplace_back());
+    if (code != std::errc() || end != word.data() + word.size())
+      return fail({"'" + std::string(word) + "' vs a token id"});
+  }
+  const std::vector<int32_t> &ends = artifact->manifest().model.endTokens;
   for (int i = 0; i != 16; ++i) {
     // The first step takes the prompt, every other one the last token.
     auto fresh = std::span(tokens).subspan(session->length());
@@ -42,7 +50,11 @@ int main(int argc, char **argv) {
     auto token = sampler->next(rows->row(0));
     if (!token)
       return fail(token.error());
+    if (std::ranges::count(ends, *token))
+      break;
     std::cout << *token << std::endl;
+    if (!std::cout)
+      return fail({"cannot write to stdout"});
     tokens.push_back(*token);
   }
 }
