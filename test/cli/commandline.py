@@ -15,7 +15,7 @@ GOLDEN = ROOT / "test" / "golden"
 LLAMA = GOLDEN / "llama-tiny"
 UNSHARDED = ["--comp", "1", "--attn", "1x1", "--ranks", "1"]
 # What a command may say on stderr besides errors and their notes.
-PROGRESS = re.compile(r"hashing weights|compiling |packing weights|running the prompt|(client|comp|attn)\(.*sees")
+PROGRESS = re.compile(r"hashing weights|compiling |packing weights|running the prompt|checking routes|(client|comp|attn)\(.*sees")
 
 
 class Result:

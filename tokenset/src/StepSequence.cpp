@@ -21,8 +21,12 @@ std::vector<Step> cut(Position length, const std::vector<Mask> &masks) {
   take(length / 4);
   if (at > 2)
     at -= 2;
+  // As many steps for any length: each looks at all positions before it.
+  int64_t rows = std::max<int64_t>(3, (length - at) / 24), last = 8;
+  while (at + last < length)
+    take(std::clamp<int64_t>(length - last - at, 3, rows));
   while (at < length)
-    take(at + 8 < length ? 3 : 1);
+    take(1);
   return steps;
 }
 

@@ -2,6 +2,8 @@
 
 #include "rshard/tokenset/Verify.h"
 #include "Commands.h"
+#include "Count.h"
+#include "Progress.h"
 #include "Subject.h"
 #include "rshard/Analysis/Messages.h"
 #include "rshard/tokenset/StepSequence.h"
@@ -34,7 +36,9 @@ static void checkRoutes(const SubjectOptions::Subject &subject,
       StepSequence::create(subject.plan, subject.maskClasses(), subject.length);
   if (!sequence)
     covered = sequence.error();
+  Progress progress("checking routes");
   while (covered && matched) {
+    progress(uint64_t(sequence->steps()), uint64_t(sequence->totalSteps()));
     auto next = sequence->next();
     if (next && !*next)
       break;
@@ -112,9 +116,9 @@ static ExitStatus run(const Options &options) {
   if (options.json)
     llvm::outs() << report.dump() << "\n";
   else if (status == Success)
-    llvm::outs() << "checked " << subject.length << " positions on "
-                 << subject.plan.nodes() << " nodes and "
-                 << subject.plan.rankCount() << " ranks\n";
+    llvm::outs() << "checked " << count(subject.length, "position") << " on "
+                 << count(subject.plan.nodes(), "node") << " and "
+                 << count(subject.plan.rankCount(), "rank") << "\n";
   return status;
 }
 

@@ -24,6 +24,8 @@ public:
   const std::vector<Routes> &routes() const { return ranks; }
   /// Steps routed so far.
   int64_t steps() const { return int64_t(current); }
+  /// How many there are: below 50, whatever the length.
+  int64_t totalSteps() const { return int64_t(list.size()); }
   /// Messages between ranks in these steps, counted once at each sender; a
   /// layer's exchanges count once for their mask class.
   int64_t messages() const { return sent; }
