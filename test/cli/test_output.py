@@ -103,3 +103,15 @@ def test_output_to_an_open_file(tmp_path):
         out.seek(0)
         assert b"period 7" in out.read()
     assert rshard("plan", "-o", "/dev/stdout").out == succeed("plan").out
+
+
+@pytest.mark.parametrize("command", [["plan"], ["run", LLAMA, *TOKENS], ["verify"]])
+def test_nobody_listens_to_stderr(command, tmp_path):
+    """What is said there may be lost; results are not."""
+    expected = succeed(*command).out
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run([RSHARD, *command], stdout=subprocess.PIPE, stderr=full)
+    assert done.returncode == 0 and done.stdout == expected
+    closed = ["bash", "-c", 'exec "$0" "$@" 2>&-', RSHARD, *command]
+    done = subprocess.run(closed, stdout=subprocess.PIPE)
+    assert done.returncode == 0 and done.stdout == expected

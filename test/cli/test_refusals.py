@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import re
 import resource
 
 import numpy as np
@@ -234,7 +235,7 @@ def test_prompts(artifact, smollm2):
 
 
 def test_lengths(artifact):
-    refuse("run", artifact, "--model", LLAMA, "--tokens", "1", "--max-new-tokens", 600, match="601")
+    refuse("run", artifact, "--model", LLAMA, "--tokens", "1", "--max-new-tokens", 600, match="600")
     refuse("run", artifact, "--model", LLAMA, "--tokens", "1,2,3", "--capacity", 2, match="capacity|2")
     for option, value in [("--max-new-tokens", -1), ("--chunk", -1), ("--threads", -1), ("--capacity", -5),
                           ("--temperature", -1), ("--temperature", "nan"), ("--top-p", 0), ("--top-p", 2), ("--seed", "x")]:
@@ -269,6 +270,64 @@ def test_outputs_that_cannot_be_written(tmp_path, artifact):
     assert result.status == 1
     check_said(result)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_outputs_are_looked_at_before_compiling(tmp_path):
+    for out in (tmp_path / "none" / "out.npy", tmp_path):
+        result = refuse("run", LLAMA, *UNSHARDED, *RUN, "--logits", out, "--cpu", "x86-64-v2")
+        assert "compiling" not in result.errors and "hashing" not in result.errors
+
+
+def test_outputs_that_are_read(model, tmp_path):
+    """A model is not overwritten by what is made of it, through links neither."""
+    plan, link, tokens = tmp_path / "plan.json", tmp_path / "link", tmp_path / "tokens.npy"
+    plan.write_bytes(rshard("plan").out)
+    npy(tokens, np.arange(3))
+    link.symlink_to(model / "config.json")
+    before = {file: file.read_bytes() for file in [*model.iterdir(), plan, tokens]}
+    for arguments in (["compile", model, "-o", model / "model.safetensors"], ["compile", model, "-o", link],
+                      ["compile", model, "--plan", plan, "-o", plan], ["plan", model, "-o", model / "config.json"],
+                      ["run", model, *RUN, "--logits", model / "config.json"],
+                      ["run", model, "--tokens", tokens, "--logits", tokens]):
+        refuse(*arguments, status=2, match="it is read too: the output would replace it")
+    assert all(file.read_bytes() == data for file, data in before.items())
+    # Other files there may be outputs.
+    for _ in range(2):
+        assert rshard("plan", model, "-o", model / "plan.json").status == 0
+
+
+def test_long_names(tmp_path, artifact):
+    long = "a" * 300
+    for arguments in (["run", long, *RUN], ["compile", long, "-o", tmp_path / "a"], ["inspect", long], ["plan", long],
+                      ["run", artifact, "--model", long, *RUN], ["compile", LLAMA, "-o", tmp_path / long],
+                      ["compile", LLAMA, "--model", long, "-o", tmp_path / "a"], ["plan", "--plan", long],
+                      ["run", artifact, "--model", LLAMA, *RUN, "--logits", tmp_path / long]):
+        refuse(*arguments, match="File name too long|no such file|cannot read")
+
+
+def test_not_a_number(model):
+    """Also where no token is drawn."""
+    tensors = checkpoint.read_file(model / "model.safetensors")
+    checkpoint.write_file(model / "model.safetensors", {name: tensor * np.float32("nan") for name, tensor in tensors.items()})
+    for count in (0, 2):
+        refuse("run", model, *UNSHARDED, "--tokens", "1,2,3", "--max-new-tokens", count, match="result 0 of position 2 is nan")
+    out = model.parent / "out.npy"
+    refuse("run", model, *UNSHARDED, "--tokens", "1,2,3", "--max-new-tokens", 0, "--logits", out, match="position 0 is nan")
+    assert not out.exists()
+
+
+def test_tokenizer_that_cannot_be_read(model):
+    """Ids are printed, and it is said why."""
+    (model / "tokenizer.json").write_text("{")
+    result = rshard("run", model, *UNSHARDED, *RUN)
+    assert result.status == 0 and result.out.count(b",") == 1
+    assert re.fullmatch("note: .*tokenizer.json.*: ids are printed instead of text", result.said[0])
+
+
+def test_cache_that_cannot_be_made(monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", "/proc")
+    result = refuse("run", LLAMA, *UNSHARDED, *RUN, match="cannot keep compiled code: .*XDG_CACHE_HOME.*compile -o")
+    assert len(result.said) == 1
 
 
 def test_full_disk(tmp_path, artifact):

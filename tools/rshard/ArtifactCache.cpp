@@ -34,6 +34,12 @@ static std::string whyShared(const fs::path &directory) {
   return "";
 }
 
+static Error unusable(const fs::path &directory, const std::string &why) {
+  return Error{directory.string() + ": cannot keep compiled code: " + why +
+               ": set XDG_CACHE_HOME to a directory of yours, or run what "
+               "rshard compile -o wrote"};
+}
+
 Expected<fs::path> tool::openArtifactCache() {
   std::error_code code;
   fs::path directory = runtime::cacheDirectory();
@@ -48,11 +54,11 @@ Expected<fs::path> tool::openArtifactCache() {
   } else {
     fs::create_directories(directory, code);
     if (code)
-      return Error{directory.string() + ": " + code.message()};
+      return unusable(directory, code.message());
     directory /= "artifacts";
   }
   if (::mkdir(directory.c_str(), 0700) != 0 && errno != EEXIST)
-    return Error{directory.string() + ": " + std::strerror(errno)};
+    return unusable(directory, std::strerror(errno));
   if (std::string why = whyShared(directory); !why.empty())
     return Error{directory.string() +
                  ": not a safe place for compiled code: " + why +

@@ -29,7 +29,7 @@ public:
 
   ExitStatus load();
   /// The hash of everything that the artifact depends on.
-  tokenset::Expected<std::string> getKey();
+  ExitStatus getKey(std::string &key);
   ExitStatus compile(const std::filesystem::path &path);
 
 private:
@@ -57,8 +57,9 @@ ExitStatus Compilation::identify() {
   if (request.randomWeights)
     return Success;
   std::string directory = request.weights;
+  std::error_code code;
   if (directory.empty() &&
-      std::filesystem::is_directory(request.model.getPath()))
+      std::filesystem::is_directory(request.model.getPath(), code))
     directory = request.model.getPath();
   if (directory.empty())
     return Success;
@@ -110,7 +111,9 @@ ExitStatus Compilation::load() {
   auto check =
       request.target == Target::CUDA ? cuda::checkRowTypes : cpu::checkRowTypes;
   if (mlir::failed(
-          check(rowTypes(), [&] { return model.module->emitError(); })))
+          check(rowTypes(), [&] { return model.module->emitError(); })) ||
+      mlir::failed(
+          HostCpu::get(request.cpu, [&] { return model.module->emitError(); })))
     return BadInput;
   options.phases.dumpDirectory = request.dumpPhases;
   options.target = request.target;
@@ -119,15 +122,15 @@ ExitStatus Compilation::load() {
   return identify();
 }
 
-tokenset::Expected<std::string> Compilation::getKey() {
+ExitStatus Compilation::getKey(std::string &key) {
   // Another build of the compiler may generate other code.
   auto self = runtime::MappedFile::open("/proc/self/exe");
   if (!self)
-    return self.error();
+    return refuse(self.error().message);
   auto target =
       HostCpu::get(request.cpu, [&] { return model.module->emitError(); });
   if (mlir::failed(target))
-    return tokenset::Error{"--cpu " + request.cpu};
+    return BadInput;
   std::string text =
       runtime::sha256(self->bytes()) + "\n" + getProducer() + "\nabi " +
       std::to_string(RSHARD_ABI_VERSION) + "\n" + target->name + " " +
@@ -137,7 +140,8 @@ tokenset::Expected<std::string> Compilation::getKey() {
       options.content + "\n";
   if (from == Phase::Model)
     text += tokenset::printPlan(options.phases.plan);
-  return runtime::sha256(text + printModule(*model.module));
+  key = runtime::sha256(text + printModule(*model.module));
+  return Success;
 }
 
 ExitStatus Compilation::compile(const std::filesystem::path &path) {
@@ -162,13 +166,13 @@ ExitStatus rshard::tool::compileCached(const ArtifactRequest &request,
   Compilation compilation(request);
   if (ExitStatus status = compilation.load(); status != Success)
     return status;
-  auto key = compilation.getKey();
-  if (!key)
-    return refuse(key.error().message);
+  std::string key;
+  if (ExitStatus status = compilation.getKey(key); status != Success)
+    return status;
   auto directory = openArtifactCache();
   if (!directory)
     return refuse(directory.error().message);
-  path = *directory / (*key + ".rshard");
+  path = *directory / (key + ".rshard");
   // A damaged file in the cache is made again.
   if (runtime::Artifact::open(path))
     return Success;

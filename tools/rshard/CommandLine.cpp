@@ -2,6 +2,7 @@
 
 #include "Commands.h"
 #include "Output.h"
+#include "rshard/Driver/Program.h"
 #include <CLI/CLI.hpp>
 #include <cstdio>
 #include <exception>
@@ -9,10 +10,33 @@
 
 using namespace rshard::tool;
 
+static std::string listSubcommands(const CLI::App &app) {
+  std::string list;
+  for (const CLI::App *command : app.get_subcommands(nullptr))
+    list += (list.empty() ? "" : ", ") + command->get_name();
+  return list;
+}
+
+/// Names the words that are unknown, in their order.
+static std::string sayUnexpected(const CLI::App &app) {
+  auto chosen = app.get_subcommands();
+  std::vector<std::string> words =
+      (chosen.empty() ? app : *chosen[0]).remaining(false);
+  if (chosen.empty() && !words.empty() && !words[0].starts_with('-'))
+    return "'" + words[0] + "' vs one of " + listSubcommands(app);
+  std::string list;
+  for (const std::string &word : words)
+    list += " " + word;
+  return "not expected:" + list;
+}
+
 static ExitStatus parse(CLI::App &app, int argc, char **argv,
                         ExitStatus &status) {
   try {
     app.parse(argc, argv);
+    // Not CLI11's own check, which comes before it has seen an unknown word.
+    if (app.get_subcommands().empty())
+      throw CLI::RequiredError("a subcommand (" + listSubcommands(app) + ")");
     return status;
   } catch (const CLI::Success &request) { // --help, --version
     std::ostringstream text;
@@ -20,11 +44,13 @@ static ExitStatus parse(CLI::App &app, int argc, char **argv,
     llvm::outs() << text.str();
     return Success;
   } catch (const CLI::ParseError &error) {
-    std::fprintf(stderr, "error: %s\n", error.what());
+    auto chosen = app.get_subcommands();
+    std::string reason = error.what();
+    if (dynamic_cast<const CLI::ExtrasError *>(&error))
+      reason = sayUnexpected(app);
+    std::fprintf(stderr, "error: %s\n", reason.c_str());
     std::fprintf(stderr, "note: rshard %s--help lists the options\n",
-                 app.get_subcommands().empty()
-                     ? ""
-                     : (app.get_subcommands()[0]->get_name() + " ").c_str());
+                 chosen.empty() ? "" : (chosen[0]->get_name() + " ").c_str());
     return BadUsage;
   } catch (const std::exception &error) {
     std::fprintf(stderr, "error: internal: %s\n", error.what());
@@ -33,11 +59,11 @@ static ExitStatus parse(CLI::App &app, int argc, char **argv,
 }
 
 ExitStatus rshard::tool::runCommandLine(int argc, char **argv) {
-  reserveStandardOutput();
+  reserveStandardStreams();
   ExitStatus status = Success;
   CLI::App app("Compiles a transformer whose tokens are sharded over nodes.",
                "rshard");
-  app.require_subcommand(1);
+  app.set_version_flag("--version", getProducer());
   app.get_formatter()->column_width(34);
   app.footer("\nExit status: 0, 1 (the input is wrong), 2 (usage), 3 (internal "
              "error).\nData goes to stdout, everything else to stderr.");
@@ -47,5 +73,9 @@ ExitStatus rshard::tool::runCommandLine(int argc, char **argv) {
   addCompile(app, status);
   addRun(app, status);
   addInspect(app, status);
-  return finishStandardOutput(parse(app, argc, argv, status));
+  status = finishStandardOutput(parse(app, argc, argv, status));
+  // Nobody is left to be told that stderr has failed, and results are whole:
+  // LLVM would end the process with status 1.
+  llvm::errs().clear_error();
+  return status;
 }

@@ -77,6 +77,12 @@ static ExitStatus toPhase(const Options &options) {
 }
 
 static ExitStatus run(const Options &options) {
+  if (!options.output.empty() && options.output != "-")
+    if (ExitStatus status = checkOutput(
+            options.output,
+            {options.model.getPath(), options.weights, options.plan.getFile()});
+        status != Success)
+      return status;
   return options.to == "artifact" ? toArtifact(options) : toPhase(options);
 }
 

@@ -1,6 +1,7 @@
 //===- Explain.cpp - rshard explain ---------------------------------------===//
 
 #include "Commands.h"
+#include "Count.h"
 #include "PlanPicture.h"
 #include "SessionLength.h"
 #include "Subject.h"
@@ -97,8 +98,8 @@ static json toJson(const std::vector<RankView> &views) {
 static void printPlan(const Plan &plan, int64_t length, int64_t base) {
   llvm::outs() << "client, " << plan.comps() << " CompNodes and "
                << plan.queryShards() << "x" << plan.keyShards()
-               << " AttnNodes: " << plan.nodes() << " nodes on "
-               << plan.rankCount() << " ranks\n";
+               << " AttnNodes: " << count(plan.nodes(), "node") << " on "
+               << count(plan.rankCount(), "rank") << "\n";
   if (plan.clientFirst || plan.clientLast)
     llvm::outs() << "the client runs the first " << plan.clientFirst
                  << " and the last " << plan.clientLast << " layers\n";

@@ -3,6 +3,7 @@
 #include "Generation.h"
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 
 using namespace rshard;
 using namespace rshard::tool;
@@ -10,6 +11,18 @@ using Clock = std::chrono::steady_clock;
 
 static double secondsSince(Clock::time_point begin) {
   return std::chrono::duration<double>(Clock::now() - begin).count();
+}
+
+/// Rows of positions from `position` on.
+static tokenset::Expected<void> checkFinite(const runtime::Rows &rows,
+                                            int64_t position) {
+  for (int64_t i = 0; i < rows.rows * rows.width; ++i)
+    if (!std::isfinite(rows.data[i]))
+      return tokenset::Error{"result " + std::to_string(i % rows.width) +
+                             " of position " +
+                             std::to_string(position + i / rows.width) +
+                             " is " + std::to_string(rows.data[i])};
+  return {};
 }
 
 tokenset::Expected<Generation> rshard::tool::generate(
@@ -33,6 +46,8 @@ tokenset::Expected<Generation> rshard::tool::generate(
                                               : runtime::Want::None);
     if (!rows)
       return rows.error();
+    if (auto good = checkFinite(*rows, begin + count - rows->rows); !good)
+      return good;
     out.width = rows->width;
     if (options.keepRows)
       out.rows.insert(out.rows.end(), rows->data,
@@ -57,7 +72,7 @@ tokenset::Expected<Generation> rshard::tool::generate(
   out.promptSeconds = secondsSince(begin);
 
   begin = Clock::now();
-  for (int64_t made = 0; made < options.length.newTokens; ++made) {
+  for (int64_t made = 0; made < options.length.newTokens(); ++made) {
     auto token = sampler->next(last);
     if (!token)
       return token.error();
@@ -68,7 +83,7 @@ tokenset::Expected<Generation> rshard::tool::generate(
     if (!emit(*token))
       break;
     // The last token's own logits are asked for by nobody.
-    if (made + 1 < options.length.newTokens)
+    if (made + 1 < options.length.newTokens())
       if (auto done = step(int64_t(out.tokens.size()) - 1, 1); !done)
         return done.error();
   }

@@ -1,9 +1,11 @@
 //===- Inspect.cpp - rshard inspect ---------------------------------------===//
 
 #include "Commands.h"
+#include "Count.h"
 #include "OptionChecks.h"
 #include "rshard/Driver/DiagnosticPrinter.h"
 #include "rshard/runtime/Artifact.h"
+#include "rshard/tokenset/Views.h"
 #include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
 
@@ -39,6 +41,13 @@ static void printSummary(const runtime::Artifact &artifact) {
     };
     line("rows", name(plan->types.activations) + ", partials " +
                      name(plan->types.partials));
+    line("plan", "client, " + count(plan->comps()) + " CompNodes and " +
+                     count(plan->queryShards()) + "x" +
+                     count(plan->keyShards()) + " AttnNodes on " +
+                     tool::count(plan->rankCount(), "rank"));
+    int64_t length = std::min<int64_t>(128, plan->limit());
+    if (auto views = tokenset::summarizeViews(*plan, length))
+      line("views", tokenset::describe(*plan, *views));
   }
   line("target", manifest.target.name + ", " + manifest.target.cpu);
   std::string missing = runtime::missingCpuFeature(manifest.target.features);

@@ -12,9 +12,13 @@ void ModelOptions::add(CLI::App &app) {
   std::string help =
       "a Hugging Face directory (config.json, *.safetensors) or .mlir";
   app.add_option("model", path,
-                 required ? help : help + "; or a plan's JSON file")
-      ->type_name(required ? "MODEL" : "MODEL|PLAN")
-      ->required(required)
+                 other == Other::None       ? help
+                 : other == Other::Artifact ? help + "; or what compile wrote"
+                                            : help + "; or a plan's JSON file")
+      ->type_name(other == Other::None       ? "MODEL"
+                  : other == Other::Artifact ? "MODEL|ARTIFACT"
+                                             : "MODEL|PLAN")
+      ->required(other != Other::Plan)
       ->check(notEmpty("a path"));
   app.add_option("--config", overrides,
                  "use VALUE (JSON) for KEY of config.json; may be repeated")

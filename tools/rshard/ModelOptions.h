@@ -11,10 +11,12 @@ class App;
 
 namespace rshard::tool {
 
-/// MODEL and --config. Where a model may be missing, PLAN may stand for it.
+/// MODEL and --config.
 class ModelOptions {
 public:
-  explicit ModelOptions(bool required = true) : required(required) {}
+  /// What else may stand for MODEL. It may be missing where a plan may.
+  enum class Other { None, Artifact, Plan };
+  explicit ModelOptions(Other other = Other::None) : other(other) {}
   void add(CLI::App &app);
   const std::string &getPath() const { return path; }
   /// Whether --config was given.
@@ -27,7 +29,7 @@ public:
                                       bool randomWeights = false) const;
 
 private:
-  bool required;
+  Other other;
   std::string path;
   std::vector<std::string> overrides;
 };

@@ -19,6 +19,11 @@ struct Options {
 } // namespace
 
 static ExitStatus run(const Options &options) {
+  if (options.output != "-")
+    if (ExitStatus status =
+            checkOutput(options.output, {options.subject.getPath()});
+        status != Success)
+      return status;
   SubjectOptions::Subject subject;
   if (ExitStatus status = options.subject.load(subject); status != Success)
     return status;

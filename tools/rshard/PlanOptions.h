@@ -21,6 +21,8 @@ public:
 
   /// Whether any of them was given.
   bool given() const;
+  /// --plan, or empty.
+  const std::string &getFile() const { return file; }
   /// The plan, from the file or by the figure's rule.
   /// `usualActivations`: the type of rows without --activations.
   tokenset::Expected<tokenset::Plan>

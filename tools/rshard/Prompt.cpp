@@ -2,6 +2,7 @@
 
 #include "Prompt.h"
 #include "rshard/runtime/Npy.h"
+#include "llvm/Support/raw_ostream.h"
 #include <charconv>
 #include <filesystem>
 
@@ -41,9 +42,14 @@ rshard::tool::readPrompt(const std::optional<std::string> &text,
     prompt.tokens = std::move(*tokens);
     if (prompt.tokens.empty())
       return tokenset::Error{"--tokens: no token"};
-    if (std::filesystem::exists(path))
-      if (auto tokenizer = tokenizer::Tokenizer::load(path))
-        prompt.tokenizer = std::move(*tokenizer);
+    std::error_code code;
+    if (!std::filesystem::exists(path, code))
+      return prompt;
+    if (auto tokenizer = tokenizer::Tokenizer::load(path))
+      prompt.tokenizer = std::move(*tokenizer);
+    else
+      llvm::errs() << "note: " << tokenizer.error().message
+                   << ": ids are printed instead of text\n";
     return prompt;
   }
   auto tokenizer = tokenizer::Tokenizer::load(path);

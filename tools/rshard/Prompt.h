@@ -11,8 +11,8 @@ namespace rshard::tool {
 
 struct Prompt {
   std::vector<int32_t> tokens;
-  /// Of the model's directory: for text prompts, and if it is there and can be
-  /// read for token prompts.
+  /// Of the model's directory: for text prompts, and for token prompts if it is
+  /// there; one that cannot be read is then said on stderr.
   std::optional<tokenizer::Tokenizer> tokenizer;
 };
 

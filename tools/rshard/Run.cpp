@@ -2,6 +2,7 @@
 
 #include "Artifacts.h"
 #include "Commands.h"
+#include "Count.h"
 #include "Generation.h"
 #include "OptionChecks.h"
 #include "Output.h"
@@ -14,7 +15,7 @@ using namespace rshard::tool;
 
 namespace {
 struct Options {
-  ModelOptions model;
+  ModelOptions model{ModelOptions::Other::Artifact};
   PlanOptions plan;
   std::string weights, values, target, cpu, assembler, logits, hidden;
   std::optional<std::string> prompt, tokens;
@@ -25,8 +26,9 @@ struct Options {
 } // namespace
 
 static bool isArtifact(const std::string &path) {
-  return std::filesystem::is_regular_file(path) && !path.ends_with(".mlir") &&
-         !path.ends_with(".mlirbc");
+  std::error_code code;
+  return std::filesystem::is_regular_file(path, code) &&
+         !path.ends_with(".mlir") && !path.ends_with(".mlirbc");
 }
 
 /// What an artifact has settled: options that would change nothing.
@@ -52,7 +54,8 @@ static tokenset::Expected<std::string> getDirectory(const Options &options) {
   const std::string &path = options.model.getPath();
   if (!options.weights.empty())
     return options.weights;
-  if (std::filesystem::is_directory(path))
+  std::error_code code;
+  if (std::filesystem::is_directory(path, code))
     return path;
   if (!options.values.empty())
     return std::string();
@@ -90,16 +93,52 @@ static tokenset::Expected<void> check(const Options &options,
   if (!model.hasHead && !options.logits.empty())
     return Error{"--logits: " + model.architecture +
                  " has no head: --hidden writes its rows"};
-  if (!model.hasHead && options.generation.length.newTokens > 0)
+  if (!model.hasHead && options.generation.length.newTokens() > 0)
     return Error{model.architecture + " has no head to generate " +
-                 std::to_string(options.generation.length.newTokens) +
+                 std::to_string(options.generation.length.newTokens()) +
                  " tokens with: --max-new-tokens 0, with --hidden OUT.npy"};
   return {};
 }
 
+static ExitStatus checkModelPath(const std::string &path) {
+  std::error_code code;
+  if (std::filesystem::status(path, code).type() ==
+      std::filesystem::file_type::not_found)
+    return refuse(path + ": no such file or directory");
+  return code ? refuse(path + ": " + code.message()) : Success;
+}
+
+/// What would otherwise be found out after compiling, or after the last token.
+static ExitStatus checkBeforeCompiling(const Options &options,
+                                       const Prompt &prompt,
+                                       const std::string &directory) {
+  const SessionLength &length = options.generation.length;
+  int64_t tokens = static_cast<int64_t>(prompt.tokens.size());
+  if (length.run(tokens) > length.positions(tokens))
+    return refuse(count(tokens, "token") + " and " +
+                  count(length.newTokens(), "new one") + " vs a capacity of " +
+                  count(length.positions(tokens), "position"));
+  if (auto sampler = runtime::Sampler::create(options.generation.sampling);
+      !sampler)
+    return refuse(sampler.error().message);
+  for (const std::string &file : {options.logits, options.hidden})
+    if (!file.empty())
+      if (ExitStatus status = checkOutput(
+              file, {options.model.getPath(), directory, options.plan.getFile(),
+                     options.tokens.value_or("")});
+          status != Success)
+        return status;
+  return Success;
+}
+
 static ExitStatus run(Options &options) {
-  if (!std::filesystem::exists(options.model.getPath()))
-    return refuse(options.model.getPath() + ": no such file or directory");
+  if (options.prompt.has_value() == options.tokens.has_value())
+    return refuse(options.prompt ? "--prompt and --tokens: both were given"
+                                 : "what to run: --prompt TEXT or --tokens IDS",
+                  BadUsage);
+  if (ExitStatus status = checkModelPath(options.model.getPath());
+      status != Success)
+    return status;
   if (isArtifact(options.model.getPath()))
     if (ExitStatus status = checkArtifact(options); status != Success)
       return status;
@@ -109,6 +148,9 @@ static ExitStatus run(Options &options) {
   auto prompt = readPrompt(options.prompt, options.tokens, *directory);
   if (!prompt)
     return refuse(prompt.error().message);
+  if (ExitStatus status = checkBeforeCompiling(options, *prompt, *directory);
+      status != Success)
+    return status;
   std::filesystem::path path;
   if (ExitStatus status = findArtifact(options, *directory, path);
       status != Success)
@@ -123,22 +165,17 @@ static ExitStatus run(Options &options) {
   if (!weights)
     return refuse(weights.error().message);
   const runtime::ModelInfo &model = artifact->manifest().model;
-  if (!model.hasHead && !options.hidden.empty())
-    options.generation.length.newTokens = 0;
+  // A number of tokens that was asked for is not dropped.
+  if (!model.hasHead && !options.hidden.empty() &&
+      !options.generation.length.asked)
+    options.generation.length.asked = 0;
   if (auto good = check(options, model); !good)
     return refuse(good.error().message);
 
   runtime::setThreads(options.threads);
   runtime::SessionOptions settings;
-  int64_t length = static_cast<int64_t>(prompt->tokens.size()) +
-                   options.generation.length.newTokens;
   settings.capacity = options.generation.length.positions(
       static_cast<int64_t>(prompt->tokens.size()));
-  if (length > settings.capacity)
-    return refuse(std::to_string(prompt->tokens.size()) + " tokens and " +
-                  std::to_string(options.generation.length.newTokens) +
-                  " new ones vs a capacity of " +
-                  std::to_string(settings.capacity) + " positions");
   settings.allRows = !options.logits.empty() || !options.hidden.empty();
   settings.device = options.device;
   if (!model.bidirectional)
@@ -160,6 +197,8 @@ static ExitStatus run(Options &options) {
     return refuse(generation.error().message);
   if (!flushStandardOutput())
     return BadInput; // said at the end
+  // First what cannot fail any more.
+  report.finish(*generation, options.stats);
   for (const std::string &file : {options.logits, options.hidden})
     if (!file.empty())
       if (auto written = runtime::writeNpy(file, generation->rows,
@@ -168,7 +207,6 @@ static ExitStatus run(Options &options) {
                                            generation->width);
           !written)
         return refuse(written.error().message);
-  report.finish(*generation, options.stats);
   return Success;
 }
 
@@ -204,7 +242,6 @@ void rshard::tool::addRun(CLI::App &app, ExitStatus &status) {
       ->add_option("--tokens", options->tokens,
                    "token ids: 1,2,3 or a .npy file")
       ->type_name("IDS|FILE");
-  input->require_option(1);
   command
       ->add_option("--model", options->weights,
                    "directory with the weights and the tokenizer of an "

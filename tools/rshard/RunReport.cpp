@@ -1,6 +1,7 @@
 //===- RunReport.cpp - what a run says ------------------------------------===//
 
 #include "RunReport.h"
+#include "Count.h"
 #include "Output.h"
 #include "rshard/tokenset/Views.h"
 #include <cstdio>
@@ -48,10 +49,12 @@ void RunReport::printStats(const Generation &generation) const {
                  static_cast<long long>(made), generation.tokenSeconds,
                  double(made) / generation.tokenSeconds);
   std::fprintf(stderr,
-               "memory: %.1f MB of buffers on %d ranks, %.1f MB of packed "
-               "weights; %d threads\n",
-               double(session.arenaBytes()) / 1e6, session.ranks(),
-               double(session.packedBytes()) / 1e6, runtime::threads());
+               "memory: %.1f MB of buffers on %s, %.1f MB of packed weights; "
+               "%s\n",
+               double(session.arenaBytes()) / 1e6,
+               count(session.ranks(), "rank").c_str(),
+               double(session.packedBytes()) / 1e6,
+               count(runtime::threads(), "thread").c_str());
   std::vector<uint64_t> bytes = sumBytes(session);
   for (size_t i = 0; i < bytes.size(); ++i)
     std::fprintf(stderr, "%s: %llu bytes between ranks\n",

@@ -18,6 +18,7 @@ public:
   SubjectOptions(int64_t length, std::string what)
       : length(length), what(std::move(what)) {}
   void add(CLI::App &app);
+  const std::string &getPath() const { return model.getPath(); }
 
   struct Subject {
     tokenset::Plan plan;
@@ -52,7 +53,7 @@ private:
   static mlir::LogicalResult loadPrograms(mlir::ModuleOp module,
                                           Subject &subject);
 
-  ModelOptions model{/*required=*/false};
+  ModelOptions model{ModelOptions::Other::Plan};
   PlanOptions plan;
   int64_t length;
   std::string what;

@@ -213,8 +213,11 @@ FailureOr<DeviceCode> assemble(gpu::GPUModuleOp kernels, StringRef assembler) {
   auto said = llvm::MemoryBuffer::getFile(log);
   StringRef text = said ? (*said)->getBuffer() : StringRef();
   if (status != 0)
-    return error() << "ptxas failed" << (reason.empty() ? "" : ": " + reason)
-                   << ": " << text.take_front(2000).trim();
+    return error() << assembler << " failed"
+                   << (reason.empty() ? " with status " + std::to_string(status)
+                                      : ": " + reason)
+                   << (text.trim().empty() ? "" : ": ")
+                   << text.take_front(2000).trim();
   AssemblerReport report(kernels);
   if (failed(report.read(text)))
     return failure();
@@ -224,6 +227,9 @@ FailureOr<DeviceCode> assemble(gpu::GPUModuleOp kernels, StringRef assembler) {
   DeviceCode result;
   result.ptx = std::move(*ptx);
   StringRef bytes = (*cubin)->getBuffer();
+  // A program that is no assembler may say that all is well.
+  if (bytes.empty())
+    return error() << assembler << " wrote nothing vs a cubin";
   result.cubin.assign(bytes.begin(), bytes.end());
   result.kernels = std::move(report.uses);
   return result;

@@ -63,12 +63,38 @@ bool resolve(const fs::path &path, Destination &out) {
     }
     out.file = out.file.parent_path() / target;
   }
+  if (S_ISDIR(status.st_mode)) {
+    errno = EISDIR;
+    return false;
+  }
   out.replace = S_ISREG(status.st_mode);
   out.mode = status.st_mode & 0777;
   return true;
 }
 
 } // namespace
+
+Expected<void> checkWritable(const fs::path &path) {
+  auto failure = [&](const char *what) {
+    return Error{path.string() + ": " + what + ": " + std::strerror(errno)};
+  };
+  Destination destination;
+  if (!resolve(path, destination))
+    return failure("cannot write");
+  if (!destination.replace) {
+    // Opening a pipe would wait for its reader.
+    if (::access(path.c_str(), W_OK) != 0)
+      return failure("cannot write");
+    return {};
+  }
+  std::string name = destination.file.string() + ".XXXXXX";
+  int descriptor = ::mkostemp(name.data(), O_CLOEXEC);
+  if (descriptor < 0)
+    return failure("cannot create");
+  ::close(descriptor);
+  ::unlink(name.c_str());
+  return {};
+}
 
 Expected<void>
 writeFileAtomically(const fs::path &path,

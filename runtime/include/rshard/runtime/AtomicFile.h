@@ -1,5 +1,4 @@
-//===- AtomicFile.h - Files that appear whole or not at all
-//-----------------===//
+//===- AtomicFile.h - Files that appear whole or not at all -----*- C++ -*-===//
 #ifndef RSHARD_RUNTIME_ATOMICFILE_H
 #define RSHARD_RUNTIME_ATOMICFILE_H
 
@@ -22,6 +21,10 @@ writeFileAtomically(const std::filesystem::path &path,
                     std::span<const std::span<const std::byte>> pieces);
 tokenset::Expected<void> writeFileAtomically(const std::filesystem::path &path,
                                              std::string_view text);
+
+/// Whether writeFileAtomically could begin now: asked before long work. The
+/// error is the one it would give. A disk may still be full later.
+tokenset::Expected<void> checkWritable(const std::filesystem::path &path);
 
 } // namespace rshard::runtime
 
