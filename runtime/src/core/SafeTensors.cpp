@@ -228,6 +228,8 @@ Expected<std::map<std::string, std::string>> readIndex(const fs::path &path) {
                    " is not a plain file name"};
     result.emplace(item.key(), shard);
   }
+  if (result.empty())
+    return Error{path.string() + ": \"weight_map\" names no tensor"};
   return result;
 }
 

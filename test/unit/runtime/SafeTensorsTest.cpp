@@ -181,6 +181,7 @@ TEST(SafeTensors, ReadsShardsThroughAnIndex) {
   has(R"({"a":"../one.safetensors"})", "not a plain file name");
   has(R"({"a":1})", "not a string");
   has("[]", "weight_map");
+  has("{}", "\"weight_map\" names no tensor");
   has(R"({"a":"one.safetensors","a":"one.safetensors"})", "duplicate key");
 }
 
