@@ -16,10 +16,3 @@ Expected<std::unique_ptr<Device>> Device::create(const Artifact &artifact,
 }
 
 } // namespace rshard::runtime
-
-// What generated code calls to launch a kernel.
-extern "C" void rshard_run(rshard_frame *frame, int32_t kernel,
-                           const rshard_argument *arguments, int32_t count) {
-  static_cast<rshard::runtime::Device *>(frame->session)
-      ->run(kernel, {arguments, static_cast<size_t>(count)});
-}

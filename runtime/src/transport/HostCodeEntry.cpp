@@ -44,6 +44,19 @@ void rshard_exchange(rshard_frame *frame, int32_t exchange, int32_t layer) {
     transport.abandon(rank);
 }
 
+void rshard_run(rshard_frame *frame, int32_t kernel,
+                const rshard_argument *arguments, int32_t count) {
+  if (!activeTransport || !currentRank)
+    return;
+  auto &device = *static_cast<Device *>(frame->session);
+  bool ok = activeTransport->attempt([&] {
+    device.run(kernel, {arguments, static_cast<size_t>(count)});
+    return true;
+  });
+  if (!ok)
+    activeTransport->abandon(*currentRank);
+}
+
 int ncclGroupStart(void) {
   if (!currentRank)
     return invalidUsage;
