@@ -90,6 +90,11 @@ FailureOr<ImportedModel> rshard::importModel(MLIRContext *context,
       return failure();
     }
     tensors = std::move(*opened);
+    // Whatever lies alone in the directory was taken for the model's.
+    std::string name = tensors.files().front().filename().string();
+    if (tensors.files().size() == 1 && !StringRef(name).starts_with("model"))
+      report.note("weights are read from " + name +
+                  ": there is no model.safetensors");
   }
   ModelBuilder model(*config, options.randomWeights ? nullptr : &tensors);
   architecture->build(model);
