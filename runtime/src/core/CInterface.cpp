@@ -99,6 +99,7 @@ rshard_session *rshard_session_create(const rshard_artifact *artifact,
       chosen.capacity = options->capacity;
       chosen.largestStep = options->largest_step;
       chosen.allRows = options->all_rows != 0;
+      chosen.device = options->device;
     }
     return handle<rshard_session>(Session::create(
         artifact->artifact, weights->weights, std::move(chosen)));

@@ -6,11 +6,37 @@ namespace rshard::runtime::cuda {
 
 namespace {
 
-/// Bytes of a parameter in the list, padded.
+enum class Kind : uint64_t { Launch, Copy, Fill };
+
+// Without padding: lists are compared by their bytes.
+struct LaunchCommand {
+  static constexpr Kind kind = Kind::Launch;
+  uint64_t kernel, blocks;
+};
+struct CopyCommand {
+  static constexpr Kind kind = Kind::Copy;
+  Address to, from;
+  uint64_t bytes;
+};
+struct FillCommand {
+  static constexpr Kind kind = Kind::Fill;
+  Address to;
+  uint64_t value, bytes;
+};
+
+/// Bytes of a parameter in the list.
 size_t sizeOf(ParameterKind kind) {
   return kind == ParameterKind::Map       ? sizeof(TensorMap)
          : kind == ParameterKind::Pointer ? sizeof(Address)
                                           : sizeof(int32_t);
+}
+
+/// Takes a value off the front.
+template <typename T> T take(std::span<std::byte> &rest) {
+  T value;
+  std::memcpy(&value, rest.data(), sizeof(T));
+  rest = rest.subspan(sizeof(T));
+  return value;
 }
 
 } // namespace
@@ -20,58 +46,62 @@ void CommandList::append(const void *data, size_t bytes) {
   encoded.insert(encoded.end(), begin, begin + bytes);
 }
 
+template <typename Command> void CommandList::append(const Command &command) {
+  append(&Command::kind, sizeof(Kind));
+  append(&command, sizeof(command));
+}
+
 void CommandList::launch(size_t kernel, Launch &launch) {
-  Header header{Kind::Launch, kernel, launch.blocks(), 0, 0};
-  append(&header, sizeof(header));
+  append(LaunchCommand{kernel, launch.blocks()});
   void **values = launch.parameters();
   for (const KernelParameter &parameter : kernels[kernel].parameters)
     append(*values++, sizeOf(parameter.kind));
 }
 
 void CommandList::copy(Address to, Address from, uint64_t bytes) {
-  Header header{Kind::Copy, 0, from, to, bytes};
-  append(&header, sizeof(header));
+  append(CopyCommand{to, from, bytes});
 }
 
 void CommandList::fill(Address to, unsigned char value, uint64_t bytes) {
-  Header header{Kind::Fill, value, 0, to, bytes};
-  append(&header, sizeof(header));
+  append(FillCommand{to, value, bytes});
 }
 
 Expected<void> CommandList::enqueue(const DriverApi &api, const Module &module,
                                     StreamHandle stream) {
-  for (size_t at = 0; at != encoded.size();) {
-    Header header;
-    std::memcpy(&header, encoded.data() + at, sizeof(header));
-    at += sizeof(header);
+  for (std::span<std::byte> rest = encoded; !rest.empty();) {
     Expected<void> done;
-    switch (header.kind) {
+    switch (take<Kind>(rest)) {
     case Kind::Launch: {
-      const KernelSpec &spec = kernels[header.kernel];
+      auto command = take<LaunchCommand>(rest);
+      const KernelSpec &spec = kernels[command.kernel];
       pointers.clear();
       for (const KernelParameter &parameter : spec.parameters) {
-        pointers.push_back(encoded.data() + at);
-        at += sizeOf(parameter.kind);
+        pointers.push_back(rest.data());
+        rest = rest.subspan(sizeOf(parameter.kind));
       }
-      done = api.check(api.launch(module.function(header.kernel),
-                                  static_cast<unsigned>(header.blocks), 1, 1,
+      done = api.check(api.launch(module.function(command.kernel),
+                                  static_cast<unsigned>(command.blocks), 1, 1,
                                   static_cast<unsigned>(spec.threads), 1, 1,
                                   static_cast<unsigned>(spec.shared), stream,
                                   pointers.data(), nullptr),
                        spec.name.c_str());
       break;
     }
-    case Kind::Copy:
+    case Kind::Copy: {
+      auto command = take<CopyCommand>(rest);
       done = api.check(
-          api.copyOnDevice(header.address, header.blocks, header.bytes, stream),
+          api.copyOnDevice(command.to, command.from, command.bytes, stream),
           "copying a message");
       break;
-    case Kind::Fill:
-      done = api.check(api.fill(header.address,
-                                static_cast<unsigned char>(header.kernel),
-                                header.bytes, stream),
+    }
+    case Kind::Fill: {
+      auto command = take<FillCommand>(rest);
+      done = api.check(api.fill(command.to,
+                                static_cast<unsigned char>(command.value),
+                                command.bytes, stream),
                        "poisoning");
       break;
+    }
     }
     if (!done)
       return done;

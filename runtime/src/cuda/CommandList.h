@@ -31,18 +31,11 @@ public:
                          StreamHandle stream);
 
 private:
-  enum class Kind : uint64_t { Launch, Copy, Fill };
-  struct Header {
-    Kind kind;
-    uint64_t kernel;  ///< or the value of a fill
-    uint64_t blocks;  ///< or the address to copy from
-    uint64_t address; ///< of a copy or fill: where to
-    uint64_t bytes;   ///< of a copy or fill
-  };
+  template <typename Command> void append(const Command &command);
   void append(const void *data, size_t bytes);
 
   std::span<const KernelSpec> kernels;
-  std::vector<std::byte> encoded; ///< headers; behind a launch its parameters
+  std::vector<std::byte> encoded; ///< commands; behind a launch its parameters
   std::vector<void *> pointers;   ///< to the parameters of a launch
 };
 

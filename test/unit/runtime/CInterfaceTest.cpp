@@ -57,7 +57,7 @@ protected:
   ToyModel model;
   tokenset::Plan plan = *tokenset::makePlan({});
   Manifest manifest;
-  rshard_session_options options{20, 0, 1};
+  rshard_session_options options{20, 0, 1, 0};
   Message error;
   rshard_artifact *artifact = nullptr;
   rshard_weights *weights = nullptr;

@@ -50,6 +50,7 @@ typedef struct rshard_session_options {
   int64_t capacity;
   int64_t largest_step;
   int all_rows;
+  int device; /* which GPU, as the CUDA driver counts them */
 } rshard_session_options;
 rshard_session *rshard_session_create(const rshard_artifact *artifact,
                                       const rshard_weights *weights,
