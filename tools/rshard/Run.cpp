@@ -268,7 +268,7 @@ void rshard::tool::addRun(CLI::App &app, ExitStatus &status) {
       ->check(outputFile());
   command
       ->add_option("--chunk", options->generation.chunk,
-                   "rows of a step of the prompt [512]")
+                   "rows of a step of the prompt [512, on a GPU 4096]")
       ->type_name("N")
       ->check(atLeast(0));
   command->add_option("--threads", options->threads, "threads [all cores]")

@@ -25,6 +25,11 @@ std::vector<float> ropeRows(const RopeSpec &spec, int64_t rows) {
   return out;
 }
 
+/// Rows of the largest step if nobody says: a GPU is slow on few.
+int64_t usualStep(const Artifact &artifact) {
+  return artifact.manifest().target.name == "cuda" ? 4096 : 512;
+}
+
 } // namespace
 
 Expected<void> Session::State::lookUpResult() {
@@ -202,7 +207,7 @@ Expected<Session> Session::create(const Artifact &artifact,
   if (options.largestStep == 0)
     options.largestStep = model.bidirectional
                               ? options.capacity
-                              : std::min<int64_t>(options.capacity, 512);
+                              : std::min(options.capacity, usualStep(artifact));
   if (options.largestStep < 1 || options.largestStep > options.capacity)
     return Error{"largest step of " + std::to_string(options.largestStep) +
                  " rows, 1 to the capacity of " +

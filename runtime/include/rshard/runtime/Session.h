@@ -16,8 +16,8 @@ namespace rshard::runtime {
 struct SessionOptions {
   /// Positions that the session can hold; 0: as many as the model has.
   int64_t capacity = 0;
-  /// Rows of the largest step; longer prompts are cut. 0: 512, or the capacity
-  /// if it is less or the model is bidirectional.
+  /// Rows of the largest step; longer prompts are cut. 0: 512, on a GPU 4096, or
+  /// the capacity if it is less or the model is bidirectional.
   int64_t largestStep = 0;
   /// Which GPU, as the CUDA driver counts them; without meaning for the CPU.
   int device = 0;

@@ -43,9 +43,10 @@ int rshard_artifact_model(const rshard_artifact *artifact,
 rshard_weights *rshard_weights_open(const char *model_directory, char **error);
 void rshard_weights_free(rshard_weights *weights);
 
-/* 0 stands for the default: capacity of the model, largest step 512. all_rows:
- * room for the results of every row of a step. NULL options are all defaults. A
- * session keeps what it needs: artifact and weights may be freed before it. */
+/* 0 stands for the default: capacity of the model, largest step 512, on a GPU
+ * 4096. all_rows: room for the results of every row of a step. NULL options are
+ * all defaults. A session keeps what it needs: artifact and weights may be freed
+ * before it. */
 typedef struct rshard_session_options {
   int64_t capacity;
   int64_t largest_step;

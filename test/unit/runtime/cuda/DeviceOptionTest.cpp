@@ -11,6 +11,7 @@ std::filesystem::path toyArtifact(const ToyModel &model) {
   Expected<tokenset::Plan> plan = tokenset::makePlan({});
   EXPECT_TRUE(plan);
   Manifest m = model.manifest(*plan);
+  m.model.maxPositions = 5000;
   m.hashes.model = Weights::open(model.directory.path)->identity();
   m.target = {.name = "cuda", .cpu = "any", .features = {}, .chip = "sm_90a"};
   m.kernels = {{.name = "gather_2_f32"}};
@@ -21,6 +22,24 @@ std::filesystem::path toyArtifact(const ToyModel &model) {
                     {std::as_bytes(std::span(cubin)), "ptx"});
   EXPECT_TRUE(written) << written.error().message;
   return path;
+}
+
+TEST(DeviceOption, AGpuTakesLongerSteps) {
+  fakecuda::reset();
+  ToyModel model;
+  model.write(0, toyLayers);
+  Expected<Artifact> artifact = Artifact::open(toyArtifact(model));
+  ASSERT_TRUE(artifact) << artifact.error().message;
+  auto largest = [&](int64_t capacity) {
+    auto session =
+        Session::create(*artifact, *Weights::open(model.directory.path),
+                        {.capacity = capacity});
+    EXPECT_TRUE(session) << session.error().message;
+    return session ? session->largestStep() : 0;
+  };
+  EXPECT_EQ(largest(0), 4096);
+  EXPECT_EQ(largest(600), 600);
+  fakecuda::reset();
 }
 
 TEST(DeviceOption, ChoosesTheGpuInTheCInterfaceToo) {
