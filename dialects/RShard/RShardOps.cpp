@@ -319,6 +319,10 @@ LogicalResult MergeOp::verify() {
 LogicalResult LayersOp::verify() {
   if (getKinds().empty())
     return emitOpError("layer functions: 0 vs at least 1");
+  llvm::SmallPtrSet<Attribute, 4> kinds;
+  for (Attribute kind : getKinds())
+    if (!kinds.insert(kind).second)
+      return emitOpError("layer function ") << kind << ": twice vs once";
   if (getOrder().empty())
     return emitOpError("layers: 0 vs at least 1");
   for (auto [layer, kind] : llvm::enumerate(getOrder()))

@@ -316,3 +316,12 @@ func.func @layers(%x: tensor<?x8xf32>, %p: tensor<?xi32>) {
   %y = rshard.layers [@a] [0, 0] (%x, %p) : tensor<?x8xf32>, tensor<?xi32>
   return
 }
+
+// -----
+
+// A kind of layer is one function: the partitioner cuts every one once.
+func.func @layers(%x: tensor<?x8xf32>, %p: tensor<?xi32>) {
+  // expected-error @below {{'rshard.layers' op layer function @a: twice vs once}}
+  %y = rshard.layers [@a, @a] [0, 1, 0] (%x, %p) : tensor<?x8xf32>, tensor<?xi32>
+  return
+}
