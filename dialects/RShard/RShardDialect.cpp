@@ -83,6 +83,15 @@ LogicalResult RShardDialect::verifyOperationAttribute(Operation *op,
       return op->emitOpError("attribute '")
              << layerClassesAttrName << "' is " << attr.getValue()
              << " vs array<i32>";
+    auto classes = cast<DenseI32ArrayAttr>(attr.getValue()).asArrayRef();
+    if (classes.empty())
+      return op->emitOpError("attribute '")
+             << layerClassesAttrName << "': 0 layers vs at least 1";
+    for (auto [layer, one] : llvm::enumerate(classes))
+      if (one < 0)
+        return op->emitOpError("attribute '")
+               << layerClassesAttrName << "': class of layer " << layer << ": "
+               << one << " vs at least 0";
     return success();
   }
   if (attr.getName() == weightSlotsAttrName) {

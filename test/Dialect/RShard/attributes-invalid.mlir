@@ -65,6 +65,16 @@ module attributes {rshard.weight_slots = [{weights = [@w]}]} {}
 
 // -----
 
+// expected-error @below {{attribute 'rshard.layer_classes': class of layer 0: -1000000 vs at least 0}}
+module attributes {rshard.layer_classes = array<i32: -1000000, 0, 0>} {}
+
+// -----
+
+// expected-error @below {{attribute 'rshard.layer_classes': 0 layers vs at least 1}}
+module attributes {rshard.layer_classes = array<i32>} {}
+
+// -----
+
 // expected-error @below {{activations are 'i32' vs f32, bf16 or f16}}
 module attributes {t = #rshard.row_types<activations = i32, partials = f32>} {}
 
