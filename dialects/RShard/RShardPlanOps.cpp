@@ -46,6 +46,10 @@ LogicalResult PlacementOp::verify() {
   if (first < 0 || last < 0)
     return emitOpError("client layers: ")
            << first << ", " << last << " vs at least 0, 0";
+  constexpr int64_t most = std::numeric_limits<int32_t>::max();
+  if (first > most || last > most - first)
+    return emitOpError("client layers: ")
+           << first << ", " << last << " vs at most " << most << " together";
   int32_t highest = -1;
   SmallVector<bool> used(getRanks().size(), false);
   for (auto [node, rank] : llvm::enumerate(getRanks())) {

@@ -39,6 +39,16 @@ rshard.placement @p rows(@R) grid(@g) client_layers(-1, 0) ranks [0, 0, 0]
 
 // -----
 
+// expected-error @below {{'rshard.placement' op client layers: 4294967296, 0 vs at most 2147483647 together}}
+rshard.placement @p rows(@R) grid(@g) client_layers(4294967296, 0) ranks [0, 0, 0]
+
+// -----
+
+// expected-error @below {{'rshard.placement' op client layers: 1, 2147483647 vs at most 2147483647 together}}
+rshard.placement @p rows(@R) grid(@g) client_layers(1, 2147483647) ranks [0, 0, 0]
+
+// -----
+
 // expected-error @below {{'rshard.placement' op rank of node 2: 3 vs 0 to 2}}
 rshard.placement @p rows(@R) grid(@g) client_layers(0, 0) ranks [0, 1, 3]
 
