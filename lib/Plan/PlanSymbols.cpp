@@ -82,6 +82,12 @@ FailureOr<tokenset::Plan> rshard::readPlan(ModuleOp module) {
     return module.emitError(
         "holds no rshard.placement vs a module of the planned phase");
   PlacementOp placement = *placements.begin();
+  if (auto rest = llvm::drop_begin(placements); !rest.empty()) {
+    InFlightDiagnostic diag =
+        (*rest.begin()).emitOpError("is the second one vs 1");
+    diag.attachNote(placement.getLoc()) << "the first one";
+    return diag;
+  }
   auto grid = module.lookupSymbol<GridOp>(placement.getGrid());
 
   tokenset::Plan plan;

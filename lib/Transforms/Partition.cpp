@@ -75,9 +75,17 @@ LogicalResult Partitioner::analyze() {
 }
 
 LogicalResult Partitioner::collectClasses() {
+  PlacementOp placement = *module.getOps<PlacementOp>().begin();
   AttentionOp first;
   for (LayerParts &parts : kinds) {
     AttentionOp attention = parts.getAttention();
+    if (auto grid = attention.getGridAttr();
+        grid && grid != placement.getGridAttr()) {
+      InFlightDiagnostic diag = attention.emitOpError("runs on ")
+                                << grid << " vs " << placement.getGridAttr();
+      diag.attachNote(placement.getLoc()) << "the grid whose cells have ranks";
+      return diag;
+    }
     if (!first)
       first = attention;
     // All layers share the pools of a rank and the rows of its caches.

@@ -179,3 +179,53 @@ func.func @main(%tokens: tensor<?xi32>, %positions: tensor<?xi32>) -> tensor<?x2
   %o = rshard.attention %q, %q, %q mask <causal> scale 0.5 : tensor<?x2x4xf32>, tensor<?x2x4xf32>
   return %o : tensor<?x2x4xf32>
 }
+
+// -----
+
+// C1: one plan says who holds which rows.
+rshard.sharding @R ["period 1: [0,1)"]
+rshard.grid @grid queries(@R) keys(@R)
+// expected-note @below {{the first one}}
+rshard.placement @placement rows(@R) grid(@grid) client_layers(0, 0) ranks [0, 0, 0]
+// expected-error @below {{'rshard.placement' op is the second one vs 1}}
+rshard.placement @other rows(@R) grid(@grid) client_layers(0, 0) ranks [0, 0, 0]
+rshard.weight @w "layers.{}.w" layers [0, 1) : tensor<8x8xf32>
+rshard.weight @e "e" : tensor<16x8xf32>
+func.func private @layer(%layer: index, %x: tensor<?x8xf32>, %positions: tensor<?xi32>) -> tensor<?x8xf32> {
+  %w = rshard.parameter @w[%layer] : tensor<8x8xf32>
+  %q = rshard.linear %x, %w : (tensor<?x8xf32>, tensor<8x8xf32>) -> tensor<?x2x4xf32>
+  %o = rshard.attention %q, %q, %q mask <causal> scale 0.5 on @grid : tensor<?x2x4xf32>, tensor<?x2x4xf32>
+  %y = rshard.linear %o, %w : (tensor<?x2x4xf32>, tensor<8x8xf32>) -> tensor<?x8xf32>
+  return %y : tensor<?x8xf32>
+}
+func.func @main(%tokens: tensor<?xi32>, %positions: tensor<?xi32>) -> tensor<?x8xf32> {
+  %e = rshard.parameter @e : tensor<16x8xf32>
+  %x = rshard.embedding %tokens of %e : (tensor<?xi32>, tensor<16x8xf32>) -> tensor<?x8xf32>
+  %y = rshard.layers [@layer] [0] (%x, %positions) : tensor<?x8xf32>, tensor<?xi32>
+  return %y : tensor<?x8xf32>
+}
+
+// -----
+
+// C2: the cells of the plan are those of its placement.
+rshard.sharding @R ["period 1: [0,1)"]
+rshard.grid @grid queries(@R) keys(@R)
+rshard.grid @other queries(@R) keys(@R)
+// expected-note @below {{the grid whose cells have ranks}}
+rshard.placement @placement rows(@R) grid(@grid) client_layers(0, 0) ranks [0, 0, 0]
+rshard.weight @w "layers.{}.w" layers [0, 1) : tensor<8x8xf32>
+rshard.weight @e "e" : tensor<16x8xf32>
+func.func private @layer(%layer: index, %x: tensor<?x8xf32>, %positions: tensor<?xi32>) -> tensor<?x8xf32> {
+  %w = rshard.parameter @w[%layer] : tensor<8x8xf32>
+  %q = rshard.linear %x, %w : (tensor<?x8xf32>, tensor<8x8xf32>) -> tensor<?x2x4xf32>
+  // expected-error @below {{'rshard.attention' op runs on @other vs @grid}}
+  %o = rshard.attention %q, %q, %q mask <causal> scale 0.5 on @other : tensor<?x2x4xf32>, tensor<?x2x4xf32>
+  %y = rshard.linear %o, %w : (tensor<?x2x4xf32>, tensor<8x8xf32>) -> tensor<?x8xf32>
+  return %y : tensor<?x8xf32>
+}
+func.func @main(%tokens: tensor<?xi32>, %positions: tensor<?xi32>) -> tensor<?x8xf32> {
+  %e = rshard.parameter @e : tensor<16x8xf32>
+  %x = rshard.embedding %tokens of %e : (tensor<?xi32>, tensor<16x8xf32>) -> tensor<?x8xf32>
+  %y = rshard.layers [@layer] [0] (%x, %positions) : tensor<?x8xf32>, tensor<?xi32>
+  return %y : tensor<?x8xf32>
+}
