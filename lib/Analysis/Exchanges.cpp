@@ -20,26 +20,21 @@ FailureOr<int64_t> rshard::verifyExchanges(ModuleOp module) {
   FailureOr<RouteSet> routes = RouteSet::create(module);
   if (failed(routes))
     return failure();
-  if (module.getOps<BufferOp>().empty())
-    return verifyRolePrograms(module);
-  func::FuncOp driver = findDriver(module);
-  if (!driver)
-    return module.emitError("C6: no function exchanges anything");
   FailureOr<tokenset::Plan> plan = readPlan(module);
   if (failed(plan))
     return failure();
-  auto classes = module->getAttrOfType<DenseI32ArrayAttr>(layerClassesAttrName);
-  if (!classes)
-    return module.emitError("has no attribute '")
-           << layerClassesAttrName << "'";
-  for (int32_t one : classes.asArrayRef())
+  FailureOr<ArrayRef<int32_t>> classes = readLayerClasses(module, *plan);
+  if (failed(classes))
+    return failure();
+  for (int32_t one : *classes)
     if (one >= routes->getNumClasses())
       return module.emitError("C6: a layer is of class ")
              << one << " vs less than the " << routes->getNumClasses()
              << " classes of routes";
-  if (plan->clientFirst + plan->clientLast >= classes.size())
-    return module.emitError("client layers: ")
-           << plan->clientFirst << " + " << plan->clientLast
-           << " vs less than the " << classes.size() << " layers";
-  return verifyDriver(driver, classes.asArrayRef(), *plan, *routes);
+  if (module.getOps<BufferOp>().empty())
+    return verifyRolePrograms(module, *classes, *plan, *routes);
+  func::FuncOp driver = findDriver(module);
+  if (!driver)
+    return module.emitError("C6: no function exchanges anything");
+  return verifyDriver(driver, *classes, *plan, *routes);
 }

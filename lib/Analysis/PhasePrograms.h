@@ -14,7 +14,9 @@ namespace rshard {
 mlir::func::FuncOp findDriver(mlir::ModuleOp module);
 
 /// See verifyExchanges.
-mlir::FailureOr<int64_t> verifyRolePrograms(mlir::ModuleOp module);
+mlir::FailureOr<int64_t>
+verifyRolePrograms(mlir::ModuleOp module, mlir::ArrayRef<int32_t> layerClasses,
+                   const tokenset::Plan &plan, const RouteSet &routes);
 mlir::FailureOr<int64_t> verifyDriver(mlir::func::FuncOp driver,
                                       mlir::ArrayRef<int32_t> layerClasses,
                                       const tokenset::Plan &plan,

@@ -22,7 +22,11 @@ struct Program {
 /// The programs of the roles, run against one another.
 class RolePrograms {
 public:
-  explicit RolePrograms(ModuleOp module) : module(module) {}
+  RolePrograms(ModuleOp module, ArrayRef<int32_t> classes,
+               const tokenset::Plan &plan, const RouteSet &routes)
+      : module(module), classes(classes), routes(routes),
+        first(plan.clientFirst),
+        end(static_cast<int64_t>(classes.size()) - plan.clientLast) {}
 
   FailureOr<int64_t> verify();
 
@@ -33,7 +37,8 @@ private:
 
   LogicalResult find();
   LogicalResult checkClientMasks();
-  LogicalResult checkClass(const Event &event, RouteOp route);
+  LogicalResult checkLayer(const Event &event, RouteOp route);
+  LogicalResult checkComplete();
   LogicalResult add(const Event &event);
   LogicalResult compare(const Ends &from, const Ends &to, StringRef problem,
                         Role (*other)(RouteKind));
@@ -41,6 +46,9 @@ private:
   Program &programOf(Role role) { return programs[static_cast<size_t>(role)]; }
 
   ModuleOp module;
+  ArrayRef<int32_t> classes; ///< by layer
+  const RouteSet &routes;
+  int64_t first, end;              ///< the layers of the CompNodes
   std::array<Program, 3> programs; ///< by role
   Ends sends, receives;            ///< in the order of the programs
 };
@@ -105,14 +113,13 @@ LogicalResult RolePrograms::checkClientMasks() {
     std::optional<int64_t> layer;
     if (append)
       layer = trace.valueOf(append.getLayer());
-    auto classes =
-        module->getAttrOfType<DenseI32ArrayAttr>(layerClassesAttrName);
-    if (!layer || !classes)
+    if (!layer)
       return success();
-    if (*layer < 0 || *layer >= classes.size())
+    int64_t depth = classes.size();
+    if (*layer < 0 || *layer >= depth || (*layer >= first && *layer < end))
       return op->emitOpError("C6: is for layer ")
-             << *layer << " vs the " << classes.size()
-             << " layers of the model";
+             << *layer << " vs the client's layers [0, " << first << ") and ["
+             << end << ", " << depth << ")";
     for (Operation *user : append.getKeys().getUsers()) {
       auto attention = dyn_cast<PartialAttentionOp>(user);
       for (RouteOp route : module.getOps<RouteOp>()) {
@@ -132,24 +139,46 @@ LogicalResult RolePrograms::checkClientMasks() {
   });
 }
 
-/// A layer takes the routes of its class.
-LogicalResult RolePrograms::checkClass(const Event &event, RouteOp route) {
-  auto classes = module->getAttrOfType<DenseI32ArrayAttr>(layerClassesAttrName);
-  if (!route.getLayerClass() || !classes)
-    return success();
-  if (event.layer < 0 || event.layer >= classes.size())
+/// Rows enter in the first layer of the CompNodes and leave after the last; a
+/// layer between takes the routes of its class.
+LogicalResult RolePrograms::checkLayer(const Event &event, RouteOp route) {
+  int64_t from = route.getKind() == RouteKind::Leave ? end - 1 : first;
+  int64_t to = route.getKind() == RouteKind::Enter ? first + 1 : end;
+  if (event.layer < from || event.layer >= to)
     return event.op->emitOpError("C6: is for layer ")
-           << event.layer << " vs the " << classes.size()
-           << " layers of the model";
-  int64_t layerClass = *route.getLayerClass();
-  if (classes[event.layer] == layerClass)
+           << event.layer << " vs layers [" << from << ", " << to
+           << "), in which the plan's nodes exchange @" << route.getSymName();
+  if (!route.getLayerClass() ||
+      classes[event.layer] == static_cast<int64_t>(*route.getLayerClass()))
     return success();
   InFlightDiagnostic diag =
       event.op->emitOpError("C2: layer ")
       << event.layer << " is of class " << classes[event.layer] << " vs class "
-      << layerClass << " of route @" << route.getSymName();
+      << *route.getLayerClass() << " of route @" << route.getSymName();
   diag.attachNote(route.getLoc()) << "the route";
   return diag;
+}
+
+/// Every layer of the CompNodes is among the sends.
+LogicalResult RolePrograms::checkComplete() {
+  auto check = [&](RouteOp route, int64_t layer) -> LogicalResult {
+    if (sends.contains({route, layer}))
+      return success();
+    return programOf(getSender(route.getKind())).func.emitOpError("C6: sends ")
+           << "nothing along @" << route.getSymName() << " in layer " << layer
+           << " vs layers [" << first << ", " << end << ") of the CompNodes";
+  };
+  if (failed(check(routes.getEnter(), first)) ||
+      failed(check(routes.getLeave(), end - 1)))
+    return failure();
+  for (int64_t layer = first; layer != end; ++layer) {
+    int64_t one = classes[layer];
+    for (RouteOp route :
+         {routes.getQuery(one), routes.getKey(one), routes.getPartial(one)})
+      if (failed(check(route, layer)))
+        return failure();
+  }
+  return success();
 }
 
 LogicalResult RolePrograms::add(const Event &event) {
@@ -157,7 +186,7 @@ LogicalResult RolePrograms::add(const Event &event) {
     return event.op->emitOpError("C6: stands in a program of a role: it "
                                  "belongs to the scheduled phase");
   RouteOp route = routeOf(event.op);
-  if (failed(checkClass(event, route)))
+  if (failed(checkLayer(event, route)))
     return failure();
   auto receive = dyn_cast<ReceiveOp>(event.op);
   if (receive && failed(checkMask(receive, route)))
@@ -227,11 +256,14 @@ FailureOr<int64_t> RolePrograms::verify() {
         return failure();
   if (failed(compare(sends, receives, "nobody receives", getReceiver)) ||
       failed(compare(receives, sends, "nobody sends", getSender)) ||
-      failed(run()))
+      failed(checkComplete()) || failed(run()))
     return failure();
   return static_cast<int64_t>(sends.size());
 }
 
-FailureOr<int64_t> rshard::verifyRolePrograms(ModuleOp module) {
-  return RolePrograms(module).verify();
+FailureOr<int64_t> rshard::verifyRolePrograms(ModuleOp module,
+                                              ArrayRef<int32_t> layerClasses,
+                                              const tokenset::Plan &plan,
+                                              const RouteSet &routes) {
+  return RolePrograms(module, layerClasses, plan, routes).verify();
 }

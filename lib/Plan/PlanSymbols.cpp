@@ -122,6 +122,19 @@ FailureOr<tokenset::Plan> rshard::readPlan(ModuleOp module) {
   return plan;
 }
 
+FailureOr<ArrayRef<int32_t>>
+rshard::readLayerClasses(ModuleOp module, const tokenset::Plan &plan) {
+  auto classes = module->getAttrOfType<DenseI32ArrayAttr>(layerClassesAttrName);
+  if (!classes)
+    return module.emitError("has no attribute '")
+           << layerClassesAttrName << "'";
+  if (plan.clientFirst + plan.clientLast >= classes.size())
+    return module.emitError("client layers: ")
+           << plan.clientFirst << " + " << plan.clientLast
+           << " vs less than the " << classes.size() << " layers";
+  return classes.asArrayRef();
+}
+
 tokenset::RowTypes rshard::getRowTypes(PlacementOp placement) {
   return {getElement(placement.getActivationType()),
           getElement(placement.getPartialType())};

@@ -26,6 +26,12 @@ mlir::LogicalResult attachPlan(mlir::ModuleOp module,
 /// there is none.
 mlir::FailureOr<tokenset::Plan> readPlan(mlir::ModuleOp module);
 
+/// The class of routes of every layer of a module of the partitioned or
+/// scheduled phase; emits an error if the module does not say or the client
+/// would run every layer.
+mlir::FailureOr<llvm::ArrayRef<int32_t>>
+readLayerClasses(mlir::ModuleOp module, const tokenset::Plan &plan);
+
 /// The types of the plan's rows.
 tokenset::RowTypes getRowTypes(PlacementOp placement);
 
