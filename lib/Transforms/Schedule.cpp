@@ -1,5 +1,6 @@
 //===- Schedule.cpp - one driver per rank with explicit messages ----------===//
 
+#include "AttnProgram.h"
 #include "NCCL/NCCL.h"
 #include "Scheduler.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
@@ -56,6 +57,11 @@ LogicalResult Scheduler::run() {
   if (failed(found))
     return failure();
   routes = *found;
+  FailureOr<SmallVector<PartialAttentionOp>> attentions =
+      readAttnProgram(attn, *routes);
+  if (failed(attentions))
+    return failure();
+  partials = std::move(*attentions);
   exchanges = tokenset::listExchanges(routes->getNumClasses());
   hidden = routes->getEnter().getTensor(0);
   firstSharded = plan->clientFirst;

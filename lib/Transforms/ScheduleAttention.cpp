@@ -12,14 +12,7 @@ using namespace rshard;
 /// order; each continues its grid row's running result (C3).
 LogicalResult Scheduler::emitCells(int64_t number, Value layer,
                                    DriverBuilder &b) {
-  PartialAttentionOp partial;
-  attn.walk([&](ReceiveOp receive) {
-    if (routeOf(receive.getRouteAttr()) != routes->getQuery(number))
-      return;
-    for (Operation *user : receive.getResult(0).getUsers())
-      if (auto op = dyn_cast<PartialAttentionOp>(user))
-        partial = op;
-  });
+  PartialAttentionOp partial = partials[number];
   if (!partial)
     return attn.emitOpError("has no partial attention of class ") << number;
 

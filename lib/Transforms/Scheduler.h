@@ -90,6 +90,8 @@ private:
   mlir::IRMapping scalars;
   llvm::DenseMap<mlir::Value, Place> places;
   std::optional<RouteSet> routes;
+  /// What cells compute, by class.
+  llvm::SmallVector<PartialAttentionOp> partials;
   std::vector<tokenset::Exchange> exchanges;
   bool onClient = true;
   /// The client's current rows: those it sends, then those that came back.

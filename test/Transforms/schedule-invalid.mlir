@@ -235,3 +235,244 @@ module {
   // expected-error @below {{'func.func' op has no partial attention of class 0}}
   func.func @attn(%self: index) attributes {rshard.role = #rshard.role<attn>} { return }
 }
+
+// -----
+
+// C2: cells attend to the keys as they were sent.
+module {
+  rshard.sharding @R ["period 1: [0,1)"]
+  rshard.grid @grid queries(@R) keys(@R)
+  rshard.placement @placement rows(@R) grid(@grid) client_layers(0, 0) ranks [0, 0, 0]
+  rshard.route @enter enter : [tensor<?x8xf32>]
+  rshard.route @leave leave : [tensor<?x8xf32>]
+  rshard.route @q query class 0 mask <causal> : [tensor<?x2x4xf32>]
+  rshard.route @k key class 0 mask <causal> : [tensor<?x2x4xf32>, tensor<?x2x4xf32>]
+  rshard.route @p partial class 0 mask <causal> : [tensor<?x2x4xf32>, tensor<?x2xf32>]
+  func.func @client(%self: index) attributes {rshard.role = #rshard.role<client>} { return }
+  func.func @comp(%self: index) attributes {rshard.role = #rshard.role<comp>} { return }
+  func.func @attn(%self: index) attributes {rshard.role = #rshard.role<attn>} {
+    %q, %qp = rshard.receive @q layer %self : tensor<?x2x4xf32>, tensor<?xi32>
+    %k, %v, %p = rshard.receive @k layer %self : tensor<?x2x4xf32>, tensor<?x2x4xf32>, tensor<?xi32>
+    // expected-error @below {{'rshard.activation' op has no place in a schedule vs the append of the received keys and values, which comes next on an AttnNode}}
+    %r = rshard.activation relu %k : tensor<?x2x4xf32>
+    %ks, %vs, %ps = rshard.append %r, %v at %p layer %self : tensor<?x2x4xf32>, tensor<?xi32>
+    %o, %lse = rshard.partial_attention %q at %qp, %ks, %vs at %ps mask <causal> scale 0.5
+        : tensor<?x2x4xf32>, tensor<?xi32>, tensor<?x2x4xf32>, tensor<?xi32> -> tensor<?x2x4xf32>, tensor<?x2xf32>
+    rshard.send @p(%o, %lse) layer %self : tensor<?x2x4xf32>, tensor<?x2xf32>
+    return
+  }
+}
+
+// -----
+
+// C2: keys are no values.
+module {
+  rshard.sharding @R ["period 1: [0,1)"]
+  rshard.grid @grid queries(@R) keys(@R)
+  rshard.placement @placement rows(@R) grid(@grid) client_layers(0, 0) ranks [0, 0, 0]
+  rshard.route @enter enter : [tensor<?x8xf32>]
+  rshard.route @leave leave : [tensor<?x8xf32>]
+  rshard.route @q query class 0 mask <causal> : [tensor<?x2x4xf32>]
+  rshard.route @k key class 0 mask <causal> : [tensor<?x2x4xf32>, tensor<?x2x4xf32>]
+  rshard.route @p partial class 0 mask <causal> : [tensor<?x2x4xf32>, tensor<?x2xf32>]
+  func.func @client(%self: index) attributes {rshard.role = #rshard.role<client>} { return }
+  func.func @comp(%self: index) attributes {rshard.role = #rshard.role<comp>} { return }
+  func.func @attn(%self: index) attributes {rshard.role = #rshard.role<attn>} {
+    %q, %qp = rshard.receive @q layer %self : tensor<?x2x4xf32>, tensor<?xi32>
+    %k, %v, %p = rshard.receive @k layer %self : tensor<?x2x4xf32>, tensor<?x2x4xf32>, tensor<?xi32>
+    // expected-error @below {{'rshard.append' op has no place in a schedule vs the append of the received keys and values, which comes next on an AttnNode}}
+    %ks, %vs, %ps = rshard.append %v, %k at %p layer %self : tensor<?x2x4xf32>, tensor<?xi32>
+    %o, %lse = rshard.partial_attention %q at %qp, %ks, %vs at %ps mask <causal> scale 0.5
+        : tensor<?x2x4xf32>, tensor<?xi32>, tensor<?x2x4xf32>, tensor<?xi32> -> tensor<?x2x4xf32>, tensor<?x2xf32>
+    rshard.send @p(%o, %lse) layer %self : tensor<?x2x4xf32>, tensor<?x2xf32>
+    return
+  }
+}
+
+// -----
+
+// C5: rows of the cache have the positions with which they came.
+module {
+  rshard.sharding @R ["period 1: [0,1)"]
+  rshard.grid @grid queries(@R) keys(@R)
+  rshard.placement @placement rows(@R) grid(@grid) client_layers(0, 0) ranks [0, 0, 0]
+  rshard.route @enter enter : [tensor<?x8xf32>]
+  rshard.route @leave leave : [tensor<?x8xf32>]
+  rshard.route @q query class 0 mask <causal> : [tensor<?x2x4xf32>]
+  rshard.route @k key class 0 mask <causal> : [tensor<?x2x4xf32>, tensor<?x2x4xf32>]
+  rshard.route @p partial class 0 mask <causal> : [tensor<?x2x4xf32>, tensor<?x2xf32>]
+  func.func @client(%self: index) attributes {rshard.role = #rshard.role<client>} { return }
+  func.func @comp(%self: index) attributes {rshard.role = #rshard.role<comp>} { return }
+  func.func @attn(%self: index) attributes {rshard.role = #rshard.role<attn>} {
+    %q, %qp = rshard.receive @q layer %self : tensor<?x2x4xf32>, tensor<?xi32>
+    %k, %v, %p = rshard.receive @k layer %self : tensor<?x2x4xf32>, tensor<?x2x4xf32>, tensor<?xi32>
+    // expected-error @below {{'rshard.append' op has no place in a schedule vs the append of the received keys and values, which comes next on an AttnNode}}
+    %ks, %vs, %ps = rshard.append %k, %v at %qp layer %self : tensor<?x2x4xf32>, tensor<?xi32>
+    %o, %lse = rshard.partial_attention %q at %qp, %ks, %vs at %ps mask <causal> scale 0.5
+        : tensor<?x2x4xf32>, tensor<?xi32>, tensor<?x2x4xf32>, tensor<?xi32> -> tensor<?x2x4xf32>, tensor<?x2xf32>
+    rshard.send @p(%o, %lse) layer %self : tensor<?x2x4xf32>, tensor<?x2xf32>
+    return
+  }
+}
+
+// -----
+
+// C2: queries see what their own positions show them.
+module {
+  rshard.sharding @R ["period 1: [0,1)"]
+  rshard.grid @grid queries(@R) keys(@R)
+  rshard.placement @placement rows(@R) grid(@grid) client_layers(0, 0) ranks [0, 0, 0]
+  rshard.route @enter enter : [tensor<?x8xf32>]
+  rshard.route @leave leave : [tensor<?x8xf32>]
+  rshard.route @q query class 0 mask <causal> : [tensor<?x2x4xf32>]
+  rshard.route @k key class 0 mask <causal> : [tensor<?x2x4xf32>, tensor<?x2x4xf32>]
+  rshard.route @p partial class 0 mask <causal> : [tensor<?x2x4xf32>, tensor<?x2xf32>]
+  func.func @client(%self: index) attributes {rshard.role = #rshard.role<client>} { return }
+  func.func @comp(%self: index) attributes {rshard.role = #rshard.role<comp>} { return }
+  func.func @attn(%self: index) attributes {rshard.role = #rshard.role<attn>} {
+    %q, %qp = rshard.receive @q layer %self : tensor<?x2x4xf32>, tensor<?xi32>
+    %k, %v, %p = rshard.receive @k layer %self : tensor<?x2x4xf32>, tensor<?x2x4xf32>, tensor<?xi32>
+    %ks, %vs, %ps = rshard.append %k, %v at %p layer %self : tensor<?x2x4xf32>, tensor<?xi32>
+    // expected-error @below {{'rshard.partial_attention' op has no place in a schedule vs the partial attention of the received queries, which comes next on an AttnNode}}
+    %o, %lse = rshard.partial_attention %q at %ps, %ks, %vs at %ps mask <causal> scale 0.5
+        : tensor<?x2x4xf32>, tensor<?xi32>, tensor<?x2x4xf32>, tensor<?xi32> -> tensor<?x2x4xf32>, tensor<?x2xf32>
+    rshard.send @p(%o, %lse) layer %self : tensor<?x2x4xf32>, tensor<?x2xf32>
+    return
+  }
+}
+
+// -----
+
+// C2: a cell attends to all of its cache, and not to the rows of the step.
+module {
+  rshard.sharding @R ["period 1: [0,1)"]
+  rshard.grid @grid queries(@R) keys(@R)
+  rshard.placement @placement rows(@R) grid(@grid) client_layers(0, 0) ranks [0, 0, 0]
+  rshard.route @enter enter : [tensor<?x8xf32>]
+  rshard.route @leave leave : [tensor<?x8xf32>]
+  rshard.route @q query class 0 mask <causal> : [tensor<?x2x4xf32>]
+  rshard.route @k key class 0 mask <causal> : [tensor<?x2x4xf32>, tensor<?x2x4xf32>]
+  rshard.route @p partial class 0 mask <causal> : [tensor<?x2x4xf32>, tensor<?x2xf32>]
+  func.func @client(%self: index) attributes {rshard.role = #rshard.role<client>} { return }
+  func.func @comp(%self: index) attributes {rshard.role = #rshard.role<comp>} { return }
+  func.func @attn(%self: index) attributes {rshard.role = #rshard.role<attn>} {
+    %q, %qp = rshard.receive @q layer %self : tensor<?x2x4xf32>, tensor<?xi32>
+    %k, %v, %p = rshard.receive @k layer %self : tensor<?x2x4xf32>, tensor<?x2x4xf32>, tensor<?xi32>
+    %ks, %vs, %ps = rshard.append %k, %v at %p layer %self : tensor<?x2x4xf32>, tensor<?xi32>
+    // expected-error @below {{'rshard.partial_attention' op has no place in a schedule vs the partial attention of the received queries, which comes next on an AttnNode}}
+    %o, %lse = rshard.partial_attention %q at %qp, %k, %v at %p mask <causal> scale 0.5
+        : tensor<?x2x4xf32>, tensor<?xi32>, tensor<?x2x4xf32>, tensor<?xi32> -> tensor<?x2x4xf32>, tensor<?x2xf32>
+    rshard.send @p(%o, %lse) layer %self : tensor<?x2x4xf32>, tensor<?x2xf32>
+    return
+  }
+}
+
+// -----
+
+// C2: the mask of a cell is that of its class.
+module {
+  rshard.sharding @R ["period 1: [0,1)"]
+  rshard.grid @grid queries(@R) keys(@R)
+  rshard.placement @placement rows(@R) grid(@grid) client_layers(0, 0) ranks [0, 0, 0]
+  rshard.route @enter enter : [tensor<?x8xf32>]
+  rshard.route @leave leave : [tensor<?x8xf32>]
+  rshard.route @q query class 0 mask <causal> : [tensor<?x2x4xf32>]
+  rshard.route @k key class 0 mask <causal> : [tensor<?x2x4xf32>, tensor<?x2x4xf32>]
+  rshard.route @p partial class 0 mask <causal> : [tensor<?x2x4xf32>, tensor<?x2xf32>]
+  func.func @client(%self: index) attributes {rshard.role = #rshard.role<client>} { return }
+  func.func @comp(%self: index) attributes {rshard.role = #rshard.role<comp>} { return }
+  func.func @attn(%self: index) attributes {rshard.role = #rshard.role<attn>} {
+    %q, %qp = rshard.receive @q layer %self : tensor<?x2x4xf32>, tensor<?xi32>
+    %k, %v, %p = rshard.receive @k layer %self : tensor<?x2x4xf32>, tensor<?x2x4xf32>, tensor<?xi32>
+    %ks, %vs, %ps = rshard.append %k, %v at %p layer %self : tensor<?x2x4xf32>, tensor<?xi32>
+    // expected-error @below {{'rshard.partial_attention' op has no place in a schedule vs the partial attention of the received queries, which comes next on an AttnNode}}
+    %o, %lse = rshard.partial_attention %q at %qp, %ks, %vs at %ps mask <full> scale 0.5
+        : tensor<?x2x4xf32>, tensor<?xi32>, tensor<?x2x4xf32>, tensor<?xi32> -> tensor<?x2x4xf32>, tensor<?x2xf32>
+    rshard.send @p(%o, %lse) layer %self : tensor<?x2x4xf32>, tensor<?x2xf32>
+    return
+  }
+}
+
+// -----
+
+// C3: the CompNode merges what the cell has computed.
+module {
+  rshard.sharding @R ["period 1: [0,1)"]
+  rshard.grid @grid queries(@R) keys(@R)
+  rshard.placement @placement rows(@R) grid(@grid) client_layers(0, 0) ranks [0, 0, 0]
+  rshard.route @enter enter : [tensor<?x8xf32>]
+  rshard.route @leave leave : [tensor<?x8xf32>]
+  rshard.route @q query class 0 mask <causal> : [tensor<?x2x4xf32>]
+  rshard.route @k key class 0 mask <causal> : [tensor<?x2x4xf32>, tensor<?x2x4xf32>]
+  rshard.route @p partial class 0 mask <causal> : [tensor<?x2x4xf32>, tensor<?x2xf32>]
+  func.func @client(%self: index) attributes {rshard.role = #rshard.role<client>} { return }
+  func.func @comp(%self: index) attributes {rshard.role = #rshard.role<comp>} { return }
+  func.func @attn(%self: index) attributes {rshard.role = #rshard.role<attn>} {
+    %q, %qp = rshard.receive @q layer %self : tensor<?x2x4xf32>, tensor<?xi32>
+    %k, %v, %p = rshard.receive @k layer %self : tensor<?x2x4xf32>, tensor<?x2x4xf32>, tensor<?xi32>
+    %ks, %vs, %ps = rshard.append %k, %v at %p layer %self : tensor<?x2x4xf32>, tensor<?xi32>
+    %o, %lse = rshard.partial_attention %q at %qp, %ks, %vs at %ps mask <causal> scale 0.5
+        : tensor<?x2x4xf32>, tensor<?xi32>, tensor<?x2x4xf32>, tensor<?xi32> -> tensor<?x2x4xf32>, tensor<?x2xf32>
+    // expected-error @below {{'rshard.activation' op has no place in a schedule vs the send of the partial attention, which comes next on an AttnNode}}
+    %r = rshard.activation relu %o : tensor<?x2x4xf32>
+    rshard.send @p(%r, %lse) layer %self : tensor<?x2x4xf32>, tensor<?x2xf32>
+    return
+  }
+}
+
+// -----
+
+// C6: a layer ends with its send.
+module {
+  rshard.sharding @R ["period 1: [0,1)"]
+  rshard.grid @grid queries(@R) keys(@R)
+  rshard.placement @placement rows(@R) grid(@grid) client_layers(0, 0) ranks [0, 0, 0]
+  rshard.route @enter enter : [tensor<?x8xf32>]
+  rshard.route @leave leave : [tensor<?x8xf32>]
+  rshard.route @q query class 0 mask <causal> : [tensor<?x2x4xf32>]
+  rshard.route @k key class 0 mask <causal> : [tensor<?x2x4xf32>, tensor<?x2x4xf32>]
+  rshard.route @p partial class 0 mask <causal> : [tensor<?x2x4xf32>, tensor<?x2xf32>]
+  func.func @client(%self: index) attributes {rshard.role = #rshard.role<client>} { return }
+  func.func @comp(%self: index) attributes {rshard.role = #rshard.role<comp>} { return }
+  func.func @attn(%self: index) attributes {rshard.role = #rshard.role<attn>} {
+    %q, %qp = rshard.receive @q layer %self : tensor<?x2x4xf32>, tensor<?xi32>
+    %k, %v, %p = rshard.receive @k layer %self : tensor<?x2x4xf32>, tensor<?x2x4xf32>, tensor<?xi32>
+    %ks, %vs, %ps = rshard.append %k, %v at %p layer %self : tensor<?x2x4xf32>, tensor<?xi32>
+    %o, %lse = rshard.partial_attention %q at %qp, %ks, %vs at %ps mask <causal> scale 0.5
+        : tensor<?x2x4xf32>, tensor<?xi32>, tensor<?x2x4xf32>, tensor<?xi32> -> tensor<?x2x4xf32>, tensor<?x2xf32>
+    // expected-error @below {{'func.return' op has no place in a schedule vs the send of the partial attention, which comes next on an AttnNode}}
+    return
+  }
+}
+
+// -----
+
+// Layers of one class have one scale.
+module {
+  rshard.sharding @R ["period 1: [0,1)"]
+  rshard.grid @grid queries(@R) keys(@R)
+  rshard.placement @placement rows(@R) grid(@grid) client_layers(0, 0) ranks [0, 0, 0]
+  rshard.route @enter enter : [tensor<?x8xf32>]
+  rshard.route @leave leave : [tensor<?x8xf32>]
+  rshard.route @q query class 0 mask <causal> : [tensor<?x2x4xf32>]
+  rshard.route @k key class 0 mask <causal> : [tensor<?x2x4xf32>, tensor<?x2x4xf32>]
+  rshard.route @p partial class 0 mask <causal> : [tensor<?x2x4xf32>, tensor<?x2xf32>]
+  func.func @client(%self: index) attributes {rshard.role = #rshard.role<client>} { return }
+  func.func @comp(%self: index) attributes {rshard.role = #rshard.role<comp>} { return }
+  func.func @attn(%self: index) attributes {rshard.role = #rshard.role<attn>} {
+    %q, %qp = rshard.receive @q layer %self : tensor<?x2x4xf32>, tensor<?xi32>
+    %k, %v, %p = rshard.receive @k layer %self : tensor<?x2x4xf32>, tensor<?x2x4xf32>, tensor<?xi32>
+    %ks, %vs, %ps = rshard.append %k, %v at %p layer %self : tensor<?x2x4xf32>, tensor<?xi32>
+    %o, %lse = rshard.partial_attention %q at %qp, %ks, %vs at %ps mask <causal> scale 0.5
+        : tensor<?x2x4xf32>, tensor<?xi32>, tensor<?x2x4xf32>, tensor<?xi32> -> tensor<?x2x4xf32>, tensor<?x2xf32>
+    rshard.send @p(%o, %lse) layer %self : tensor<?x2x4xf32>, tensor<?x2xf32>
+    %q1, %q1p = rshard.receive @q layer %self : tensor<?x2x4xf32>, tensor<?xi32>
+    %k1, %v1, %p1 = rshard.receive @k layer %self : tensor<?x2x4xf32>, tensor<?x2x4xf32>, tensor<?xi32>
+    %ks1, %vs1, %ps1 = rshard.append %k1, %v1 at %p1 layer %self : tensor<?x2x4xf32>, tensor<?xi32>
+    %o1, %lse1 = rshard.partial_attention %q1 at %q1p, %ks1, %vs1 at %ps1 mask <causal> scale 0.25
+        : tensor<?x2x4xf32>, tensor<?xi32>, tensor<?x2x4xf32>, tensor<?xi32> -> tensor<?x2x4xf32>, tensor<?x2xf32>
+    // expected-error @below {{'rshard.send' op has no place in a schedule vs the send of the partial attention, which comes next on an AttnNode}}
+    rshard.send @p(%o1, %lse1) layer %self : tensor<?x2x4xf32>, tensor<?x2xf32>
+    return
+  }
+}
