@@ -3,7 +3,6 @@
 #include "AttnProgram.h"
 #include "NCCL/NCCL.h"
 #include "Scheduler.h"
-#include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "rshard/Plan/PlanSymbols.h"
 #include "rshard/Transforms/Passes.h"
@@ -66,12 +65,10 @@ LogicalResult Scheduler::run() {
   hidden = routes->getEnter().getTensor(0);
   firstSharded = plan->clientFirst;
   numClientLayers = plan->clientFirst + plan->clientLast;
-  comp.walk([&](ReceiveOp receive) {
-    if (auto constant =
-            receive.getLayer().getDefiningOp<arith::ConstantIndexOp>())
-      numShardedLayers =
-          constant.value() + 1 - firstSharded; // the epilogue comes last
-  });
+  FailureOr<ArrayRef<int32_t>> classes = readLayerClasses(module, *plan);
+  if (failed(classes))
+    return failure();
+  numShardedLayers = static_cast<int64_t>(classes->size()) - numClientLayers;
 
   OpBuilder builder(module.getContext());
   builder.setInsertionPointToEnd(module.getBody());

@@ -102,16 +102,20 @@ void Scheduler::emitClientAppend(AppendOp append, DriverBuilder &b) {
   }
 }
 
-/// The first class of routes whose attention has this mask.
-int64_t Scheduler::classOf(MaskAttr mask) {
+/// The first class of routes whose attention has the mask of `partial`.
+FailureOr<int64_t> Scheduler::classOf(PartialAttentionOp partial) {
   for (int64_t number = 0; number < routes->getNumClasses(); ++number)
-    if (routes->getQuery(number).getMask() == mask)
+    if (routes->getQuery(number).getMask() == partial.getMask())
       return number;
-  llvm_unreachable("every layer's mask has a class");
+  return partial.emitOpError("C2: has mask ")
+         << partial.getMask() << " vs that of a class of routes";
 }
 
-void Scheduler::emitClientAttention(PartialAttentionOp partial,
-                                    DriverBuilder &b) {
+LogicalResult Scheduler::emitClientAttention(PartialAttentionOp partial,
+                                             DriverBuilder &b) {
+  FailureOr<int64_t> number = classOf(partial);
+  if (failed(number))
+    return failure();
   int64_t heads =
       cast<RankedTensorType>(partial.getQuery().getType()).getDimSize(1);
   Value count = frame->size("client.position");
@@ -124,12 +128,12 @@ void Scheduler::emitClientAttention(PartialAttentionOp partial,
       frame->buffer("client.lse", partial.getLse().getType(), "client"), count};
   places[partial.getOutput()] = output;
   Value yes = arith::ConstantOp::create(b, b.loc, b.getBoolAttr(true));
-  std::string reach =
-      "client.reach" + std::to_string(classOf(partial.getMask()));
+  std::string reach = "client.reach" + std::to_string(*number);
   AttendOp::create(
       b, b.loc, places[partial.getQuery()].storage,
       frame->table("client.identity"), places[partial.getKey()].storage,
       places[partial.getValue()].storage, frame->table(reach + ".first"),
       frame->table(reach + ".last"), output.view(b), lse.view(b), yes, heads,
       partial.getScale());
+  return success();
 }

@@ -169,7 +169,7 @@ LogicalResult Scheduler::schedule(Operation &op, DriverBuilder &b) {
         return emitClientAppend(append, b), success();
       })
       .Case([&](PartialAttentionOp partial) {
-        return emitClientAttention(partial, b), success();
+        return emitClientAttention(partial, b);
       })
       .Case(
           [&](ReceiveOp receive) { return emitReceive(receive, b), success(); })

@@ -74,8 +74,9 @@ private:
   mlir::LogicalResult emitCells(int64_t number, mlir::Value layer,
                                 DriverBuilder &b);
   void emitClientAppend(AppendOp append, DriverBuilder &b);
-  void emitClientAttention(PartialAttentionOp partial, DriverBuilder &b);
-  int64_t classOf(MaskAttr mask);
+  mlir::LogicalResult emitClientAttention(PartialAttentionOp partial,
+                                          DriverBuilder &b);
+  mlir::FailureOr<int64_t> classOf(PartialAttentionOp partial);
 
   RouteOp routeOf(mlir::FlatSymbolRefAttr name) {
     return module.lookupSymbol<RouteOp>(name);

@@ -4,7 +4,7 @@
 
 // Every class has its three routes, whatever they are called.
 // expected-error @below {{holds no route of kind key and class 0 vs 1 classes}}
-module {
+module attributes {rshard.layer_classes = array<i32: 0>} {
   rshard.sharding @R ["period 1: [0,1)"]
   rshard.grid @grid queries(@R) keys(@R)
   rshard.placement @placement rows(@R) grid(@grid) client_layers(0, 0) ranks [0, 0, 0]
@@ -19,7 +19,7 @@ module {
 // -----
 
 // expected-error @below {{holds no route of kind enter}}
-module {
+module attributes {rshard.layer_classes = array<i32: 0>} {
   rshard.sharding @R ["period 1: [0,1)"]
   rshard.grid @grid queries(@R) keys(@R)
   rshard.placement @placement rows(@R) grid(@grid) client_layers(0, 0) ranks [0, 0, 0]
@@ -32,7 +32,7 @@ module {
 
 // Programs are known by their role, not by their name.
 // expected-error @below {{holds no program of role attn vs a module of the partitioned phase}}
-module {
+module attributes {rshard.layer_classes = array<i32: 0>} {
   rshard.sharding @R ["period 1: [0,1)"]
   rshard.grid @grid queries(@R) keys(@R)
   rshard.placement @placement rows(@R) grid(@grid) client_layers(0, 0) ranks [0, 0, 0]
@@ -43,7 +43,7 @@ module {
 
 // -----
 
-module {
+module attributes {rshard.layer_classes = array<i32: 0>} {
   rshard.sharding @R ["period 1: [0,1)"]
   rshard.grid @grid queries(@R) keys(@R)
   rshard.placement @placement rows(@R) grid(@grid) client_layers(0, 0) ranks [0, 0, 0]
@@ -56,7 +56,7 @@ module {
 // -----
 
 // The runtime reads results as f32.
-module {
+module attributes {rshard.layer_classes = array<i32: 0>} {
   rshard.sharding @R ["period 1: [0,1)"]
   rshard.grid @grid queries(@R) keys(@R)
   rshard.placement @placement rows(@R) grid(@grid) client_layers(0, 0) types <activations = bf16, partials = f32> ranks [0, 0, 0]
@@ -74,7 +74,7 @@ module {
 // -----
 
 // expected-error @below {{holds no route of kind leave}}
-module {
+module attributes {rshard.layer_classes = array<i32: 0>} {
   rshard.sharding @R ["period 1: [0,1)"]
   rshard.grid @grid queries(@R) keys(@R)
   rshard.placement @placement rows(@R) grid(@grid) client_layers(0, 0) ranks [0, 0, 0]
@@ -86,7 +86,7 @@ module {
 
 // -----
 
-module {
+module attributes {rshard.layer_classes = array<i32: 0>} {
   rshard.sharding @R ["period 1: [0,1)"]
   rshard.grid @grid queries(@R) keys(@R)
   rshard.placement @placement rows(@R) grid(@grid) client_layers(0, 0) ranks [0, 0, 0]
@@ -103,7 +103,7 @@ module {
 
 // -----
 
-module {
+module attributes {rshard.layer_classes = array<i32: 0>} {
   rshard.sharding @R ["period 1: [0,1)"]
   rshard.grid @grid queries(@R) keys(@R)
   rshard.placement @placement rows(@R) grid(@grid) client_layers(0, 0) ranks [0, 0, 0]
@@ -119,7 +119,7 @@ module {
 // -----
 
 // C2: what a cell computes follows from one mask.
-module {
+module attributes {rshard.layer_classes = array<i32: 0>} {
   rshard.sharding @R ["period 1: [0,1)"]
   rshard.grid @grid queries(@R) keys(@R)
   rshard.placement @placement rows(@R) grid(@grid) client_layers(0, 0) ranks [0, 0, 0]
@@ -137,7 +137,7 @@ module {
 
 // -----
 
-module {
+module attributes {rshard.layer_classes = array<i32: 0>} {
   rshard.sharding @R ["period 1: [0,1)"]
   rshard.grid @grid queries(@R) keys(@R)
   rshard.placement @placement rows(@R) grid(@grid) client_layers(0, 0) ranks [0, 0, 0]
@@ -155,7 +155,7 @@ module {
 // -----
 
 // Rows that a segment reads lie in a buffer of the frame.
-module {
+module attributes {rshard.layer_classes = array<i32: 0>} {
   rshard.sharding @R ["period 1: [0,1)"]
   rshard.grid @grid queries(@R) keys(@R)
   rshard.placement @placement rows(@R) grid(@grid) client_layers(0, 0) ranks [0, 0, 0]
@@ -175,7 +175,7 @@ module {
 // -----
 
 // Every round of a loop finds its rows where the one before it has left them.
-module {
+module attributes {rshard.layer_classes = array<i32: 0>} {
   rshard.sharding @R ["period 1: [0,1)"]
   rshard.grid @grid queries(@R) keys(@R)
   rshard.placement @placement rows(@R) grid(@grid) client_layers(0, 0) ranks [0, 0, 0]
@@ -199,7 +199,7 @@ module {
 // -----
 
 // C2: the keys of a class go to cells that compute something with them.
-module {
+module attributes {rshard.layer_classes = array<i32: 0>} {
   rshard.sharding @R ["period 1: [0,1)"]
   rshard.grid @grid queries(@R) keys(@R)
   rshard.placement @placement rows(@R) grid(@grid) client_layers(0, 0) ranks [0, 0, 0]
@@ -239,7 +239,7 @@ module {
 // -----
 
 // C2: cells attend to the keys as they were sent.
-module {
+module attributes {rshard.layer_classes = array<i32: 0>} {
   rshard.sharding @R ["period 1: [0,1)"]
   rshard.grid @grid queries(@R) keys(@R)
   rshard.placement @placement rows(@R) grid(@grid) client_layers(0, 0) ranks [0, 0, 0]
@@ -266,7 +266,7 @@ module {
 // -----
 
 // C2: keys are no values.
-module {
+module attributes {rshard.layer_classes = array<i32: 0>} {
   rshard.sharding @R ["period 1: [0,1)"]
   rshard.grid @grid queries(@R) keys(@R)
   rshard.placement @placement rows(@R) grid(@grid) client_layers(0, 0) ranks [0, 0, 0]
@@ -292,7 +292,7 @@ module {
 // -----
 
 // C5: rows of the cache have the positions with which they came.
-module {
+module attributes {rshard.layer_classes = array<i32: 0>} {
   rshard.sharding @R ["period 1: [0,1)"]
   rshard.grid @grid queries(@R) keys(@R)
   rshard.placement @placement rows(@R) grid(@grid) client_layers(0, 0) ranks [0, 0, 0]
@@ -318,7 +318,7 @@ module {
 // -----
 
 // C2: queries see what their own positions show them.
-module {
+module attributes {rshard.layer_classes = array<i32: 0>} {
   rshard.sharding @R ["period 1: [0,1)"]
   rshard.grid @grid queries(@R) keys(@R)
   rshard.placement @placement rows(@R) grid(@grid) client_layers(0, 0) ranks [0, 0, 0]
@@ -344,7 +344,7 @@ module {
 // -----
 
 // C2: a cell attends to all of its cache, and not to the rows of the step.
-module {
+module attributes {rshard.layer_classes = array<i32: 0>} {
   rshard.sharding @R ["period 1: [0,1)"]
   rshard.grid @grid queries(@R) keys(@R)
   rshard.placement @placement rows(@R) grid(@grid) client_layers(0, 0) ranks [0, 0, 0]
@@ -370,7 +370,7 @@ module {
 // -----
 
 // C2: the mask of a cell is that of its class.
-module {
+module attributes {rshard.layer_classes = array<i32: 0>} {
   rshard.sharding @R ["period 1: [0,1)"]
   rshard.grid @grid queries(@R) keys(@R)
   rshard.placement @placement rows(@R) grid(@grid) client_layers(0, 0) ranks [0, 0, 0]
@@ -396,7 +396,7 @@ module {
 // -----
 
 // C3: the CompNode merges what the cell has computed.
-module {
+module attributes {rshard.layer_classes = array<i32: 0>} {
   rshard.sharding @R ["period 1: [0,1)"]
   rshard.grid @grid queries(@R) keys(@R)
   rshard.placement @placement rows(@R) grid(@grid) client_layers(0, 0) ranks [0, 0, 0]
@@ -423,7 +423,7 @@ module {
 // -----
 
 // C6: a layer ends with its send.
-module {
+module attributes {rshard.layer_classes = array<i32: 0>} {
   rshard.sharding @R ["period 1: [0,1)"]
   rshard.grid @grid queries(@R) keys(@R)
   rshard.placement @placement rows(@R) grid(@grid) client_layers(0, 0) ranks [0, 0, 0]
@@ -448,7 +448,7 @@ module {
 // -----
 
 // Layers of one class have one scale.
-module {
+module attributes {rshard.layer_classes = array<i32: 0>} {
   rshard.sharding @R ["period 1: [0,1)"]
   rshard.grid @grid queries(@R) keys(@R)
   rshard.placement @placement rows(@R) grid(@grid) client_layers(0, 0) ranks [0, 0, 0]
@@ -475,4 +475,48 @@ module {
     rshard.send @p(%o1, %lse1) layer %self : tensor<?x2x4xf32>, tensor<?x2xf32>
     return
   }
+}
+
+// -----
+
+// C5: the client's caches are those of the layers that the CompNodes do not have.
+// expected-error @below {{has no attribute 'rshard.layer_classes'}}
+module {
+  rshard.sharding @R ["period 1: [0,1)"]
+  rshard.grid @grid queries(@R) keys(@R)
+  rshard.placement @placement rows(@R) grid(@grid) client_layers(0, 0) ranks [0, 0, 0]
+  rshard.route @enter enter : [tensor<?x8xf32>]
+  rshard.route @leave leave : [tensor<?x8xf32>]
+  func.func @client(%self: index) attributes {rshard.role = #rshard.role<client>} { return }
+  func.func @comp(%self: index) attributes {rshard.role = #rshard.role<comp>} { return }
+  func.func @attn(%self: index) attributes {rshard.role = #rshard.role<attn>} { return }
+}
+
+// -----
+
+// C2: a mask by which no route chooses its rows has no tables.
+module attributes {rshard.layer_classes = array<i32: 0, 0>} {
+  rshard.sharding @R ["period 1: [0,1)"]
+  rshard.grid @grid queries(@R) keys(@R)
+  rshard.placement @placement rows(@R) grid(@grid) client_layers(1, 0) ranks [0, 0, 0]
+  rshard.route @enter enter : [tensor<?x8xf32>]
+  rshard.route @leave leave : [tensor<?x8xf32>]
+  rshard.weight @table "table" : tensor<16x8xf32>
+  func.func private @begin(%layer: index, %tokens: tensor<?xi32>) -> tensor<?x2x4xf32> {
+    %table = rshard.parameter @table : tensor<16x8xf32>
+    %x = rshard.embedding %tokens of %table : (tensor<?xi32>, tensor<16x8xf32>) -> tensor<?x2x4xf32>
+    return %x : tensor<?x2x4xf32>
+  }
+  func.func @client(%self: index) attributes {rshard.role = #rshard.role<client>} {
+    %tokens = rshard.tokens : tensor<?xi32>
+    %p = rshard.positions %self : tensor<?xi32>
+    %q = call @begin(%self, %tokens) : (index, tensor<?xi32>) -> tensor<?x2x4xf32>
+    %ks, %vs, %ps = rshard.append %q, %q at %p layer %self : tensor<?x2x4xf32>, tensor<?xi32>
+    // expected-error @below {{'rshard.partial_attention' op C2: has mask #rshard.mask<full> vs that of a class of routes}}
+    %o, %lse = rshard.partial_attention %q at %p, %ks, %vs at %ps mask <full> scale 0.5
+        : tensor<?x2x4xf32>, tensor<?xi32>, tensor<?x2x4xf32>, tensor<?xi32> -> tensor<?x2x4xf32>, tensor<?x2xf32>
+    return
+  }
+  func.func @comp(%self: index) attributes {rshard.role = #rshard.role<comp>} { return }
+  func.func @attn(%self: index) attributes {rshard.role = #rshard.role<attn>} { return }
 }
