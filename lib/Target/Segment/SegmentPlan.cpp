@@ -38,6 +38,10 @@ SmallVector<Value, 3> Step::results() const {
 FailureOr<SegmentPlan> SegmentPlan::create(func::FuncOp segment,
                                            FusionRules rules,
                                            MayAlias mayAlias) {
+  if (!segment.getBody().hasOneBlock())
+    return segment.emitOpError("has ")
+           << segment.getBody().getBlocks().size()
+           << " blocks vs 1: a segment is straight-line code";
   SegmentPlan plan(segment, rules);
   if (failed(plan.collectSteps()))
     return failure();

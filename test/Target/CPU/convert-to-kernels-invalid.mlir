@@ -136,3 +136,21 @@ func.func @step(%frame: !rshard.frame) {
   rshard.launch @rounds layer %layer of %frame ins(%x) outs(%x) : (memref<?x8xf32>) -> (memref<?x8xf32>)
   return
 }
+
+// -----
+
+// Code behind a branch would be left out.
+rshard.buffer @x rows "comp" : memref<?x8xf32>
+// expected-error @below {{'func.func' op has 2 blocks vs 1: a segment is straight-line code}}
+func.func private @branches(%layer: index, %x: tensor<?x8xf32>) -> tensor<?x8xf32> {
+  cf.br ^end
+^end:
+  %y = rshard.add %x, %x : tensor<?x8xf32>
+  return %y : tensor<?x8xf32>
+}
+func.func @step(%frame: !rshard.frame) {
+  %layer = arith.constant 0 : index
+  %x = rshard.get_buffer %frame[@x] : memref<?x8xf32>
+  rshard.launch @branches layer %layer of %frame ins(%x) outs(%x) : (memref<?x8xf32>) -> (memref<?x8xf32>)
+  return
+}

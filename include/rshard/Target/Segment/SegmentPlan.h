@@ -60,7 +60,8 @@ using MayAlias = llvm::function_ref<bool(unsigned input, unsigned output)>;
 
 class SegmentPlan {
 public:
-  /// Fails with a diagnostic if the segment holds an op that is no step.
+  /// Fails with a diagnostic if the segment has several blocks or holds an op
+  /// that is no step.
   static mlir::FailureOr<SegmentPlan>
   create(mlir::func::FuncOp segment, FusionRules rules, MayAlias mayAlias);
 
