@@ -11,6 +11,7 @@
 #include "rshard/Target/CPU/GenerateKernels.h"
 #include "rshard/Target/CPU/Passes.h"
 #include "rshard/Target/Segment/ConvertSegments.h"
+#include "rshard/Target/Segment/RowOps.h"
 #include "rshard/runtime/ABI.h"
 
 namespace rshard::cpu {
@@ -110,26 +111,19 @@ LogicalResult checkStack(AttendOp attend, func::FuncOp kernel,
 }
 
 LogicalResult ConvertToKernels::convertDriver(cpu::KernelLibrary &kernels) {
-  SmallVector<Operation *> work;
-  getOperation().walk([&](Operation *op) {
-    if (isa<GatherOp, AppendRowsOp, AttendOp>(op))
-      work.push_back(op);
-  });
-  for (Operation *op : work) {
+  Type element = Float32Type::get(&getContext());
+  for (Operation *op : collectRowOps(getOperation())) {
     OpBuilder ops(op);
     Location loc = op->getLoc();
     auto views = [&](ValueRange memory) {
       return llvm::map_to_vector(
           memory, [&](Value v) { return asKernelView(ops, loc, v); });
     };
-    auto floats = [](Value memory) {
-      auto type = cast<MemRefType>(memory.getType());
-      return type.getRank() == 2 && type.getElementType().isF32() &&
-             !type.isDynamicDim(1);
-    };
     auto callKernel = [&](func::FuncOp kernel, ArrayRef<Value> arguments) {
       func::CallOp::create(ops, loc, kernel, arguments);
     };
+    if (failed(checkRowElement(op, op->getOperand(0), element)))
+      return failure();
     if (auto attend = dyn_cast<AttendOp>(op)) {
       cpu::AttentionParams params = attentionOf(attend);
       SmallVector<Value> arguments =
@@ -143,8 +137,6 @@ LogicalResult ConvertToKernels::convertDriver(cpu::KernelLibrary &kernels) {
       callKernel(kernel, arguments);
     } else {
       Value source = op->getOperand(0);
-      if (!floats(source))
-        return op->emitOpError("moves rows that are not memref<?xWxf32>");
       int64_t width = cast<MemRefType>(source.getType()).getDimSize(1);
       callKernel(isa<GatherOp>(op) ? kernels.gather(width)
                                    : kernels.append(width),

@@ -10,6 +10,7 @@
 #include "rshard/Target/CUDA/GenerateKernels.h"
 #include "rshard/Target/CUDA/Passes.h"
 #include "rshard/Target/Segment/ConvertSegments.h"
+#include "rshard/Target/Segment/RowOps.h"
 
 namespace rshard::cuda {
 #define GEN_PASS_DEF_CONVERTTOKERNELS
@@ -29,8 +30,8 @@ public:
 private:
   void runOnOperation() override;
   FailureOr<Type> activationType();
-  void convertDriver(cuda::KernelLibrary &kernels);
-  Value gatheredQuery(AttendOp attend, OpBuilder &ops);
+  LogicalResult convertDriver(cuda::KernelLibrary &kernels);
+  FailureOr<Value> gatheredQuery(AttendOp attend, Value frame, OpBuilder &ops);
   void declareBuffer(StringRef name, StringRef rows, MemRefType type);
   void declareScratch(ArrayRef<Operation *> work);
 };
@@ -76,9 +77,8 @@ void ConvertToKernels::runOnOperation() {
   WeightSlots weights(module);
   cuda::SegmentKernels emitter(weights, kernels);
   auto counts = convertSegments(module, emitter, *element);
-  if (failed(counts))
+  if (failed(counts) || failed(convertDriver(kernels)))
     return signalPassFailure();
-  convertDriver(kernels);
   weights.record();
   numKernels =
       llvm::count_if(cuda::getKernels(module).getOps<LLVM::LLVMFuncOp>(),
@@ -90,12 +90,13 @@ void ConvertToKernels::runOnOperation() {
 }
 
 /// The frame of the function that `op` is in: the driver has one.
-Value frameOf(Operation *op) {
-  for (BlockArgument argument :
-       op->getParentOfType<func::FuncOp>().getArguments())
-    if (isa<FrameType>(argument.getType()))
-      return argument;
-  return {};
+FailureOr<Value> frameOf(Operation *op) {
+  if (auto function = op->getParentOfType<func::FuncOp>())
+    for (BlockArgument argument : function.getArguments())
+      if (isa<FrameType>(argument.getType()))
+        return Value(argument);
+  return op->emitOpError(
+      "stands elsewhere vs in a function that takes a !rshard.frame");
 }
 
 /// Declares a buffer behind the others, whose numbers stay, unless there is one
@@ -142,43 +143,56 @@ void ConvertToKernels::declareScratch(ArrayRef<Operation *> work) {
 
 /// The rows for gathered queries that belong to the results of `attend`: the
 /// same part of a buffer of the same capacity class.
-Value ConvertToKernels::gatheredQuery(AttendOp attend, OpBuilder &ops) {
+FailureOr<Value> ConvertToKernels::gatheredQuery(AttendOp attend, Value frame,
+                                                 OpBuilder &ops) {
   ModuleOp module = getOperation();
   Location loc = attend.getLoc();
   auto part = attend.getOutput().getDefiningOp<memref::SubViewOp>();
   Value whole = part ? part.getSource() : attend.getOutput();
-  auto results = module.lookupSymbol<BufferOp>(
-      whole.getDefiningOp<GetBufferOp>().getBuffer());
+  auto get = whole.getDefiningOp<GetBufferOp>();
+  auto results =
+      get ? module.lookupSymbol<BufferOp>(get.getBuffer()) : BufferOp();
+  if (!results)
+    return attend.emitOpError("writes rows of unknown storage vs a buffer of "
+                              "the module or a part of one");
   auto width = cast<MemRefType>(attend.getQuery().getType()).getDimSize(1);
   auto type = MemRefType::get(
       {ShapedType::kDynamic, width},
       cast<MemRefType>(attend.getQuery().getType()).getElementType());
   std::string name = ("gathered." + results.getSymName()).str();
   declareBuffer(name, results.getRows(), type);
-  Value buffer = GetBufferOp::create(ops, loc, type, frameOf(attend), name);
+  Value buffer = GetBufferOp::create(ops, loc, type, frame, name);
   if (!part)
     return buffer;
   SmallVector<OpFoldResult> offsets = part.getMixedOffsets(),
                             sizes = part.getMixedSizes(),
                             strides = part.getMixedStrides();
   sizes[1] = ops.getIndexAttr(width);
-  return memref::SubViewOp::create(ops, loc, buffer, offsets, sizes, strides);
+  return Value(
+      memref::SubViewOp::create(ops, loc, buffer, offsets, sizes, strides));
 }
 
 /// Gathers, appends and attention. Queries are gathered once per grid row, by
 /// the row's first cell, into a buffer that has the layout of the row's
 /// results.
-void ConvertToKernels::convertDriver(cuda::KernelLibrary &kernels) {
-  SmallVector<Operation *> work;
-  getOperation().walk([&](Operation *op) {
-    if (isa<GatherOp, AppendRowsOp, AttendOp>(op))
-      work.push_back(op);
-  });
+LogicalResult ConvertToKernels::convertDriver(cuda::KernelLibrary &kernels) {
+  Builder types(&getContext());
+  SmallVector<Type> computed{types.getBF16Type(), types.getF16Type()},
+      moved{types.getF32Type()};
+  llvm::append_range(moved, computed);
+  SmallVector<Operation *> work = collectRowOps(getOperation());
+  for (Operation *op : work)
+    if (failed(checkRowElement(op, op->getOperand(0),
+                               isa<AttendOp>(op) ? computed : moved)))
+      return failure();
   declareScratch(work);
   for (Operation *op : work) {
     OpBuilder ops(op);
     Location loc = op->getLoc();
-    Value frame = frameOf(op);
+    auto found = frameOf(op);
+    if (failed(found))
+      return failure();
+    Value frame = *found;
     auto bufferOf = [&](StringRef name) -> Value {
       auto buffer = getOperation().lookupSymbol<BufferOp>(name);
       return GetBufferOp::create(ops, loc, buffer.getType(), frame, name);
@@ -189,7 +203,10 @@ void ConvertToKernels::convertDriver(cuda::KernelLibrary &kernels) {
     };
     if (auto attend = dyn_cast<AttendOp>(op)) {
       cuda::AttentionParams params = attentionOf(attend);
-      Value query = gatheredQuery(attend, ops);
+      auto gathered = gatheredQuery(attend, frame, ops);
+      if (failed(gathered))
+        return failure();
+      Value query = *gathered;
       scf::IfOp::create(
           ops, loc, attend.getFirst(), [&](OpBuilder &inner, Location) {
             auto type = cast<MemRefType>(query.getType());
@@ -222,6 +239,7 @@ void ConvertToKernels::convertDriver(cuda::KernelLibrary &kernels) {
     }
     op->erase();
   }
+  return success();
 }
 
 } // namespace

@@ -74,7 +74,7 @@ rshard.buffer @ids rows "comp" : memref<?x1xi32>
 func.func @step(%frame: !rshard.frame) {
   %index = rshard.get_table %frame[@index] : memref<?xi32>
   %ids = rshard.get_buffer %frame[@ids] : memref<?x1xi32>
-  // expected-error @below {{'rshard.gather' op moves rows that are not memref<?xWxf32>}}
+  // expected-error @below {{'rshard.gather' op has no kernel for rows of 'i32' vs 'f32'}}
   rshard.gather %ids[%index] into %ids : memref<?x1xi32>, memref<?xi32>, memref<?x1xi32>
   return
 }

@@ -17,3 +17,54 @@ func.func @step(%frame: !rshard.frame) {
   rshard.launch @mixes layer %layer of %frame ins(%x) outs(%x) : (memref<?x16xbf16>) -> (memref<?x16xbf16>)
   return
 }
+
+// -----
+
+rshard.table @index
+rshard.buffer @comp.x rows "comp" : memref<?x16xbf16>
+rshard.buffer @bytes rows "comp" : memref<?x64xi8>
+func.func @step(%frame: !rshard.frame) {
+  %index = rshard.get_table %frame[@index] : memref<?xi32>
+  %bytes = rshard.get_buffer %frame[@bytes] : memref<?x64xi8>
+  // expected-error @below {{'rshard.gather' op has no kernel for rows of 'i8' vs 'f32' or 'bf16' or 'f16'}}
+  rshard.gather %bytes[%index] into %bytes : memref<?x64xi8>, memref<?xi32>, memref<?x64xi8>
+  return
+}
+
+// -----
+
+rshard.table @index
+rshard.buffer @comp.x rows "comp" : memref<?x16xbf16>
+rshard.buffer @rows rows "pool_query" : memref<?x64xf32>
+rshard.buffer @lse rows "pool_partial" : memref<?x1xf32>
+func.func @step(%frame: !rshard.frame) {
+  %index = rshard.get_table %frame[@index] : memref<?xi32>
+  %rows = rshard.get_buffer %frame[@rows] : memref<?x64xf32>
+  %lse = rshard.get_buffer %frame[@lse] : memref<?x1xf32>
+  %first = arith.constant true
+  // expected-error @below {{'rshard.attend' op has no kernel for rows of 'f32' vs 'bf16' or 'f16'}}
+  rshard.attend %rows[%index], %rows, %rows sees [%index, %index] into %rows, %lse first %first heads 1 scale 0.25
+    : memref<?x64xf32>, memref<?xi32>, memref<?x64xf32>, memref<?x64xf32>, memref<?xi32>, memref<?xi32>, memref<?x64xf32>, memref<?x1xf32>
+  return
+}
+
+// -----
+
+// Gathered queries lie beside the results, whose buffer must be known.
+rshard.buffer @comp.x rows "comp" : memref<?x16xbf16>
+func.func @step(%frame: !rshard.frame, %rows: memref<?x64xbf16>, %index: memref<?xi32>, %out: memref<?x64xf32>, %lse: memref<?x1xf32>) {
+  %first = arith.constant true
+  // expected-error @below {{'rshard.attend' op writes rows of unknown storage vs a buffer of the module or a part of one}}
+  rshard.attend %rows[%index], %rows, %rows sees [%index, %index] into %out, %lse first %first heads 1 scale 0.25
+    : memref<?x64xbf16>, memref<?xi32>, memref<?x64xbf16>, memref<?x64xbf16>, memref<?xi32>, memref<?xi32>, memref<?x64xf32>, memref<?x1xf32>
+  return
+}
+
+// -----
+
+rshard.buffer @comp.x rows "comp" : memref<?x16xbf16>
+func.func @step(%rows: memref<?x64xbf16>, %index: memref<?xi32>) {
+  // expected-error @below {{'rshard.gather' op stands elsewhere vs in a function that takes a !rshard.frame}}
+  rshard.gather %rows[%index] into %rows : memref<?x64xbf16>, memref<?xi32>, memref<?x64xbf16>
+  return
+}

@@ -1,0 +1,29 @@
+//===- RowOps.cpp - what a driver does to rows itself ---------------------===//
+
+#include "rshard/Target/Segment/RowOps.h"
+#include "RShard/RShard.h"
+
+using namespace mlir;
+
+namespace rshard {
+
+SmallVector<Operation *> collectRowOps(ModuleOp module) {
+  SmallVector<Operation *> found;
+  module.walk([&](Operation *op) {
+    if (isa<GatherOp, AppendRowsOp, AttendOp>(op))
+      found.push_back(op);
+  });
+  return found;
+}
+
+LogicalResult checkRowElement(Operation *op, Value rows, TypeRange elements) {
+  Type element = cast<ShapedType>(rows.getType()).getElementType();
+  if (llvm::is_contained(elements, element))
+    return success();
+  InFlightDiagnostic diag = op->emitOpError("has no kernel for rows of ")
+                            << element << " vs ";
+  llvm::interleave(elements, diag, " or ");
+  return diag;
+}
+
+} // namespace rshard
