@@ -36,6 +36,19 @@ FailureOr<LayersOp> rshard::findLayers(ModuleOp module) {
   return found[0];
 }
 
+/// The plan's symbols, and those that the scheduled phase and the targets
+/// declare without a dot in their name.
+static LogicalResult checkNames(ModuleOp module) {
+  for (StringRef name :
+       {StringRef("R"), StringRef("S"), StringRef("T"), StringRef(gridName),
+        StringRef(placementName), StringRef("step"), StringRef("result"),
+        StringRef("workspace")})
+    if (Operation *op = module.lookupSymbol(name))
+      return op->emitOpError("is called @")
+             << name << " vs a name that no later phase declares";
+  return success();
+}
+
 LogicalResult rshard::attachPlan(ModuleOp module, const tokenset::Plan &plan) {
   FailureOr<LayersOp> found = findLayers(module);
   if (failed(found))
@@ -54,6 +67,8 @@ LogicalResult rshard::attachPlan(ModuleOp module, const tokenset::Plan &plan) {
                          "to the CompNodes";
     return diag;
   }
+  if (failed(checkNames(module)))
+    return failure();
 
   OpBuilder builder(module.getContext());
   // After the model's own declarations, before the first function.

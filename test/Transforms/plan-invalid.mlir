@@ -34,3 +34,56 @@ func.func @main(%x: tensor<?x1x8xf32>, %positions: tensor<?xi32>, %again: i1) ->
   }
   return %z : tensor<?x1x8xf32>
 }
+
+// -----
+
+// The plan and later phases declare symbols beside those of the model.
+// expected-error @below {{'rshard.weight' op is called @R vs a name that no later phase declares}}
+rshard.weight @R "w" : tensor<8x8xf32>
+func.func private @layer(%layer: index, %x: tensor<?x1x8xf32>, %positions: tensor<?xi32>) -> tensor<?x1x8xf32> {
+  %o = rshard.attention %x, %x, %x mask <causal> scale 0.5 : tensor<?x1x8xf32>, tensor<?x1x8xf32>
+  return %o : tensor<?x1x8xf32>
+}
+func.func @main(%x: tensor<?x1x8xf32>, %positions: tensor<?xi32>) -> tensor<?x1x8xf32> {
+  %y = rshard.layers [@layer] [0] (%x, %positions) : tensor<?x1x8xf32>, tensor<?xi32>
+  return %y : tensor<?x1x8xf32>
+}
+
+// -----
+
+// expected-error @below {{'rshard.weight' op is called @grid vs a name that no later phase declares}}
+rshard.weight @grid "w" : tensor<8x8xf32>
+func.func private @layer(%layer: index, %x: tensor<?x1x8xf32>, %positions: tensor<?xi32>) -> tensor<?x1x8xf32> {
+  %o = rshard.attention %x, %x, %x mask <causal> scale 0.5 : tensor<?x1x8xf32>, tensor<?x1x8xf32>
+  return %o : tensor<?x1x8xf32>
+}
+func.func @main(%x: tensor<?x1x8xf32>, %positions: tensor<?xi32>) -> tensor<?x1x8xf32> {
+  %y = rshard.layers [@layer] [0] (%x, %positions) : tensor<?x1x8xf32>, tensor<?xi32>
+  return %y : tensor<?x1x8xf32>
+}
+
+// -----
+
+// expected-error @below {{'rshard.weight' op is called @result vs a name that no later phase declares}}
+rshard.weight @result "w" : tensor<8x8xf32>
+func.func private @layer(%layer: index, %x: tensor<?x1x8xf32>, %positions: tensor<?xi32>) -> tensor<?x1x8xf32> {
+  %o = rshard.attention %x, %x, %x mask <causal> scale 0.5 : tensor<?x1x8xf32>, tensor<?x1x8xf32>
+  return %o : tensor<?x1x8xf32>
+}
+func.func @main(%x: tensor<?x1x8xf32>, %positions: tensor<?xi32>) -> tensor<?x1x8xf32> {
+  %y = rshard.layers [@layer] [0] (%x, %positions) : tensor<?x1x8xf32>, tensor<?xi32>
+  return %y : tensor<?x1x8xf32>
+}
+
+// -----
+
+// expected-error @below {{'rshard.weight' op is called @workspace vs a name that no later phase declares}}
+rshard.weight @workspace "w" : tensor<8x8xf32>
+func.func private @layer(%layer: index, %x: tensor<?x1x8xf32>, %positions: tensor<?xi32>) -> tensor<?x1x8xf32> {
+  %o = rshard.attention %x, %x, %x mask <causal> scale 0.5 : tensor<?x1x8xf32>, tensor<?x1x8xf32>
+  return %o : tensor<?x1x8xf32>
+}
+func.func @main(%x: tensor<?x1x8xf32>, %positions: tensor<?xi32>) -> tensor<?x1x8xf32> {
+  %y = rshard.layers [@layer] [0] (%x, %positions) : tensor<?x1x8xf32>, tensor<?xi32>
+  return %y : tensor<?x1x8xf32>
+}
