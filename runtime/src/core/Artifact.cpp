@@ -144,6 +144,7 @@ Expected<Artifact> Artifact::inspect(const fs::path &path) {
     return damaged("section table does not have its hash");
 
   std::string_view manifestText;
+  std::string irHash;
   bool haveHost = false, haveIr = false, havePtx = false;
   uint64_t end = sizeof(header) + tableBytes.size();
   // What no hash covers is zero up to the next multiple of 64.
@@ -184,6 +185,7 @@ Expected<Artifact> Artifact::inspect(const fs::path &path) {
       havePtx = true;
     } else if (section == "ir") {
       out.irText = text;
+      irHash = std::string(entry.hash, hashText);
       haveIr = true;
     } else {
       return damaged("unknown section \"" + section + "\"");
@@ -200,6 +202,10 @@ Expected<Artifact> Artifact::inspect(const fs::path &path) {
   if (!manifest)
     return Error{name + ": " + manifest.error().message};
   out.contents = std::move(*manifest);
+  if (out.contents.hashes.ir != irHash)
+    return damaged("section ir hashes to " + irHash.substr(0, 16) +
+                   ", its manifest names \"" +
+                   out.contents.hashes.ir.substr(0, 16) + "\"");
   if (out.contents.abi != RSHARD_ABI_VERSION)
     return Error{name + ": artifact for runtime interface " +
                  std::to_string(out.contents.abi) + ", this is " +

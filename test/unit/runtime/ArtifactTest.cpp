@@ -19,13 +19,14 @@ protected:
     model.masks = {tokenset::Mask::causal()};
     model.layerMask = {0};
     manifest.hashes.model = "identity";
+    manifest.hashes.ir = sha256(std::string_view(ir));
     manifest.plan = "{}";
   }
   std::filesystem::path write() {
     std::string host = readAll(RSHARD_TEST_STEP);
     Expected<void> written =
         writeArtifact(directory / "a.rshard", manifest,
-                      std::as_bytes(std::span(host)), "module {}\n", device);
+                      std::as_bytes(std::span(host)), ir, device);
     EXPECT_TRUE(written);
     return directory / "a.rshard";
   }
@@ -43,6 +44,7 @@ protected:
         Artifact::open(directory.write("b.rshard", bytes));
     return artifact ? "" : artifact.error().message;
   }
+  static constexpr const char *ir = "module {}\n";
   TestDirectory directory;
   Manifest manifest;
   DeviceCode device;
@@ -51,7 +53,7 @@ protected:
 TEST_F(ArtifactTest, RoundTripsAndRunsCode) {
   Expected<Artifact> artifact = Artifact::open(write());
   ASSERT_TRUE(artifact) << artifact.error().message;
-  EXPECT_EQ(artifact->ir(), "module {}\n");
+  EXPECT_EQ(artifact->ir(), ir);
   EXPECT_EQ(artifact->manifest().hashes.model, "identity");
   EXPECT_EQ(artifact->hostHash().size(), 64u);
   Expected<std::shared_ptr<const HostCode>> code =
@@ -97,7 +99,7 @@ TEST_F(ArtifactTest, CarriesKernels) {
 TEST_F(ArtifactTest, RefusesEveryDamagedByte) {
   makeCuda();
   Expected<void> written =
-      writeArtifact(directory / "a.rshard", manifest, {}, "ir", device);
+      writeArtifact(directory / "a.rshard", manifest, {}, ir, device);
   ASSERT_TRUE(written);
   std::string good = readAll(directory / "a.rshard");
   EXPECT_EQ(errorOf(good), "");
@@ -115,7 +117,7 @@ TEST_F(ArtifactTest, RefusesEveryDamagedByte) {
 /// hash covers.
 TEST_F(ArtifactTest, RefusesAnotherLayout) {
   Expected<void> written =
-      writeArtifact(directory / "a.rshard", manifest, {}, "ir");
+      writeArtifact(directory / "a.rshard", manifest, {}, ir);
   ASSERT_TRUE(written);
   std::string good = readAll(directory / "a.rshard");
   constexpr size_t header = 88, entry = 96, entries = 3, hash = 64;
@@ -149,7 +151,7 @@ TEST_F(ArtifactTest, RefusesOtherSections) {
   makeCuda();
   auto error = [&](size_t section, size_t at, const std::string &bytes) {
     Expected<void> written =
-        writeArtifact(directory / "a.rshard", manifest, {}, "ir", device);
+        writeArtifact(directory / "a.rshard", manifest, {}, ir, device);
     EXPECT_TRUE(written);
     std::string bad = readAll(directory / "a.rshard");
     bad.replace(header + section * entry + at, bytes.size(), bytes);
@@ -221,6 +223,19 @@ TEST_F(ArtifactTest, RefusesAnotherModel) {
   EXPECT_TRUE(artifact->checkModel("identity", "content"));
   EXPECT_FALSE(artifact->checkModel("another", "content"));
   EXPECT_FALSE(artifact->checkModel("identity", "other"));
+}
+
+// C10: operators compare the hash that the manifest states, so it is that of
+// the IR that they read.
+TEST_F(ArtifactTest, RefusesAnotherIR) {
+  manifest.hashes.ir = sha256(std::string_view("module { }\n"));
+  std::string error = errorOf(readAll(write()));
+  EXPECT_NE(error.find("damaged artifact: section ir hashes to " +
+                       sha256(std::string_view(ir)).substr(0, 16) +
+                       ", its manifest names \"" +
+                       manifest.hashes.ir.substr(0, 16) + "\""),
+            std::string::npos)
+      << error;
 }
 
 TEST_F(ArtifactTest, RefusesCodeThatIsNone) {

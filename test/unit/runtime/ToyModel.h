@@ -5,6 +5,7 @@
 
 #include "TestFiles.h"
 #include "ToyStep.h"
+#include "rshard/runtime/Hash.h"
 #include "rshard/runtime/Session.h"
 #include "rshard/tokenset/Plan.h"
 
@@ -132,10 +133,11 @@ public:
     EXPECT_TRUE(weights) << weights.error().message;
     if (m.hashes.model.empty())
       m.hashes.model = weights->identity();
+    constexpr std::string_view ir = "module {}\n";
+    m.hashes.ir = sha256(ir);
     std::string host = readAll(RSHARD_TEST_STEP);
-    Expected<void> written =
-        writeArtifact(directory / "toy.rshard", m,
-                      std::as_bytes(std::span(host)), "module {}\n");
+    Expected<void> written = writeArtifact(directory / "toy.rshard", m,
+                                           std::as_bytes(std::span(host)), ir);
     EXPECT_TRUE(written);
     return Artifact::open(directory / "toy.rshard");
   }

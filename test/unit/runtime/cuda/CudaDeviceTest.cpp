@@ -1,6 +1,7 @@
 #include "CudaDevice.h"
 #include "FakeDriver.h"
 #include "TestFiles.h"
+#include "rshard/runtime/Hash.h"
 
 #include <gtest/gtest.h>
 
@@ -46,9 +47,11 @@ protected:
 
   Expected<std::unique_ptr<Device>> create(int ordinal = 0) {
     std::string host = readAll(RSHARD_TEST_STEP), cubin = "cubin";
+    constexpr std::string_view ir = "module {}\n";
+    manifest.hashes.ir = sha256(ir);
     Expected<void> written = writeArtifact(
-        directory / "a.rshard", manifest, std::as_bytes(std::span(host)),
-        "module {}\n", {std::as_bytes(std::span(cubin)), "ptx"});
+        directory / "a.rshard", manifest, std::as_bytes(std::span(host)), ir,
+        {std::as_bytes(std::span(cubin)), "ptx"});
     EXPECT_TRUE(written) << written.error().message;
     Expected<Artifact> artifact = Artifact::open(directory / "a.rshard");
     EXPECT_TRUE(artifact) << artifact.error().message;
