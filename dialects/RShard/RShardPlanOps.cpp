@@ -1,7 +1,6 @@
 //===- RShardPlanOps.cpp - verifiers of the planned phase -----------------===//
 
 #include "RShard/RShard.h"
-#include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "rshard/tokenset/Partition.h"
 
 using namespace mlir;
@@ -130,12 +129,11 @@ LogicalResult PlacementOp::verifySymbolUses(SymbolTableCollection &symbols) {
         << " CompNodes";
     return diag;
   }
-  // The layers of the whole model; role programs hold some of them.
+  // The layers of the whole model: later phases hold none.
   int64_t first = getFirstAttr().getInt(), last = getLastAttr().getInt();
   WalkResult walk = (*this)->getParentOp()->walk([&](LayersOp layers) {
-    auto func = layers->getParentOfType<func::FuncOp>();
     int64_t count = layers.getOrder().size();
-    if ((func && func->hasAttr(roleAttrName)) || first < count - last)
+    if (first < count - last)
       return WalkResult::advance();
     emitOpError("client layers: ")
             .append(first, " + ", last, " vs less than ", count)

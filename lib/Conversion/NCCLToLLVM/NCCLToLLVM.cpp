@@ -1,6 +1,5 @@
 //===- NCCLToLLVM.cpp - messages as calls of NCCL -------------------------===//
 
-#include "rshard/Conversion/NCCLToLLVM.h"
 #include "NCCL/NCCL.h"
 #include "mlir/Conversion/LLVMCommon/MemRefBuilder.h"
 #include "mlir/Conversion/LLVMCommon/Pattern.h"
@@ -53,6 +52,16 @@ static LogicalResult createCall(OpBuilder &builder, Operation *op,
     return failure();
   LLVM::CallOp::create(builder, op->getLoc(), *callee, operands);
   return success();
+}
+
+/// !nccl.comm and !nccl.stream are !llvm.ptr.
+static void addHandleConversions(TypeConverter &converter) {
+  auto toPointer = [](Type type) -> Type {
+    return LLVM::LLVMPointerType::get(type.getContext());
+  };
+  converter.addConversion([=](nccl::CommType type) { return toPointer(type); });
+  converter.addConversion(
+      [=](nccl::StreamType type) { return toPointer(type); });
 }
 
 namespace {
@@ -122,13 +131,15 @@ struct ConvertNCCLToLLVM
     MLIRContext *context = &getContext();
     RewritePatternSet patterns(context);
     LLVMTypeConverter converter(context);
-    populateNCCLToLLVMTypeConversions(converter);
-    populateNCCLToLLVMConversionPatterns(converter, patterns);
+    addHandleConversions(converter);
+    patterns.add<GroupLowering>(converter);
+    patterns.add<MessageLowering<nccl::SendOp>>(converter, "ncclSend");
+    patterns.add<MessageLowering<nccl::RecvOp>>(converter, "ncclRecv");
 
     // Functions keep their buffers: only communicators and streams change.
     TypeConverter handles;
     handles.addConversion([](Type type) { return type; });
-    populateNCCLToLLVMTypeConversions(handles);
+    addHandleConversions(handles);
     populateFunctionOpInterfaceTypeConversionPattern<func::FuncOp>(patterns,
                                                                    handles);
     populateCallOpTypeConversionPattern(patterns, handles);
@@ -149,19 +160,3 @@ struct ConvertNCCLToLLVM
 };
 
 } // namespace
-
-void rshard::populateNCCLToLLVMTypeConversions(TypeConverter &converter) {
-  auto toPointer = [](Type type) -> Type {
-    return LLVM::LLVMPointerType::get(type.getContext());
-  };
-  converter.addConversion([=](nccl::CommType type) { return toPointer(type); });
-  converter.addConversion(
-      [=](nccl::StreamType type) { return toPointer(type); });
-}
-
-void rshard::populateNCCLToLLVMConversionPatterns(
-    const LLVMTypeConverter &converter, RewritePatternSet &patterns) {
-  patterns.add<GroupLowering>(converter);
-  patterns.add<MessageLowering<nccl::SendOp>>(converter, "ncclSend");
-  patterns.add<MessageLowering<nccl::RecvOp>>(converter, "ncclRecv");
-}
