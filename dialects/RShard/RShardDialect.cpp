@@ -8,6 +8,7 @@
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/IR/Builders.h"
 #include "mlir/IR/DialectImplementation.h"
+#include "mlir/Interfaces/FunctionInterfaces.h"
 #include "llvm/ADT/TypeSwitch.h"
 
 using namespace mlir;
@@ -113,6 +114,9 @@ LogicalResult RShardDialect::verifyOperationAttribute(Operation *op,
     return success();
   }
   if (attr.getName() == kernelAttrName) {
+    if (!isa<FunctionOpInterface>(op))
+      return op->emitOpError("has attribute '")
+             << kernelAttrName << "': it belongs on a function";
     if (!isa<KernelAttr>(attr.getValue()))
       return op->emitOpError("attribute '")
              << kernelAttrName << "' is " << attr.getValue()

@@ -5,13 +5,35 @@
 using namespace mlir;
 using namespace rshard;
 
+/// Arguments are numbered by what the runtime's manifest holds, an i32.
+static LogicalResult
+verifyArgument(function_ref<InFlightDiagnostic()> emitError, StringRef of,
+               int64_t argument) {
+  constexpr int64_t most = std::numeric_limits<int32_t>::max();
+  if (argument >= 0 && argument <= most)
+    return success();
+  return emitError() << "argument of a " << of << ": " << argument
+                     << " vs 0 to " << most;
+}
+
+static LogicalResult verifySize(function_ref<InFlightDiagnostic()> emitError,
+                                SizeAttr size) {
+  if (size.getFactor() < 1)
+    return emitError() << "factor of a size: " << size.getFactor()
+                       << " vs at least 1";
+  // -1: none.
+  return size.getArgument() == -1
+             ? success()
+             : verifyArgument(emitError, "size", size.getArgument());
+}
+
 LogicalResult MapAttr::verify(function_ref<InFlightDiagnostic()> emitError,
                               int64_t argument, Type element,
                               ArrayRef<SizeAttr> extents,
                               ArrayRef<SizeAttr> strides, ArrayRef<int64_t> box,
                               int64_t swizzle) {
-  if (argument < 0)
-    return emitError() << "argument of a map: " << argument << " vs at least 0";
+  if (failed(verifyArgument(emitError, "map", argument)))
+    return failure();
   if (!element.isF32() && !element.isBF16() && !element.isF16())
     return emitError() << "element of a map: " << element
                        << " vs f32, bf16 or f16";
@@ -21,6 +43,9 @@ LogicalResult MapAttr::verify(function_ref<InFlightDiagnostic()> emitError,
   if (strides.size() + 1 != extents.size())
     return emitError() << "strides of a map: " << strides.size() << " vs "
                        << extents.size() - 1;
+  for (SizeAttr size : llvm::concat<const SizeAttr>(extents, strides))
+    if (failed(verifySize(emitError, size)))
+      return failure();
   if (box.size() != extents.size())
     return emitError() << "box sizes of a map: " << box.size() << " vs "
                        << extents.size();
@@ -35,10 +60,9 @@ LogicalResult MapAttr::verify(function_ref<InFlightDiagnostic()> emitError,
 
 LogicalResult BlocksAttr::verify(function_ref<InFlightDiagnostic()> emitError,
                                  int64_t argument, int64_t per) {
-  if (argument < 0 || per < 1)
-    return emitError() << "blocks: argument " << argument << ", per " << per
-                       << " vs at least 0 and at least 1";
-  return success();
+  if (per < 1)
+    return emitError() << "rows per block: " << per << " vs at least 1";
+  return verifyArgument(emitError, "factor of the grid", argument);
 }
 
 LogicalResult KernelAttr::verify(function_ref<InFlightDiagnostic()> emitError,
@@ -46,20 +70,29 @@ LogicalResult KernelAttr::verify(function_ref<InFlightDiagnostic()> emitError,
                                  int64_t blocks, int64_t resident,
                                  ArrayRef<BlocksAttr>,
                                  ArrayRef<Attribute> parameters) {
-  // Limits of compute capability 9.0.
-  if (threads < 1 || threads > 1024 || threads % 32)
+  if (threads < 1)
     return emitError() << "threads of a kernel: " << threads
-                       << " vs a multiple of 32 up to 1024";
-  if (shared < 0 || shared > 232448)
+                       << " vs at least 1";
+  if (shared < 0)
     return emitError() << "shared memory of a kernel: " << shared
-                       << " vs 0 to 232448 bytes";
+                       << " vs at least 0 bytes";
   if (blocks < 1 || resident < 0)
     return emitError() << "blocks of a kernel: " << blocks << ", resident "
                        << resident << " vs at least 1 and at least 0";
-  for (Attribute parameter : parameters)
-    if (!isa<PointerAttr, RowsAttr, ScalarAttr, MapAttr>(parameter))
+  for (Attribute parameter : parameters) {
+    LogicalResult valid = success();
+    if (auto pointer = dyn_cast<PointerAttr>(parameter))
+      valid = verifyArgument(emitError, "pointer", pointer.getArgument());
+    else if (auto rows = dyn_cast<RowsAttr>(parameter))
+      valid = verifyArgument(emitError, "number of rows", rows.getArgument());
+    else if (auto scalar = dyn_cast<ScalarAttr>(parameter))
+      valid = verifyArgument(emitError, "scalar", scalar.getArgument());
+    else if (!isa<MapAttr>(parameter))
       return emitError() << "parameter of a kernel: " << parameter
                          << " vs pointer, rows, scalar or map";
+    if (failed(valid))
+      return failure();
+  }
   return success();
 }
 

@@ -46,7 +46,7 @@ def RShard_MapAttr : RShard_Attr<"Map", "map"> {
     the strides of the other dimensions in bytes; the box; and the swizzle of the box in shared memory in bytes.
     (CUDA driver API, cuTensorMapEncodeTiled.)
 
-    Constraints: 1 to 5 dimensions; one stride less than extents; as many box sizes as extents, each 1 to 256;
+    Constraints: 1 to 5 dimensions; extents and strides are at least 1, or times an argument; one stride less than extents; as many box sizes as extents, each 1 to 256;
     swizzle 0, 32, 64 or 128.
 
     ```mlir
@@ -77,8 +77,8 @@ def RShard_KernelAttr : RShard_Attr<"Kernel", "kernel"> {
     number of multiprocessors times `resident` if that is not 0 (a persistent kernel). `shared` counts bytes of dynamic
     shared memory.
 
-    Constraints: 1 to 1024 threads, a multiple of 32; at most 232,448 bytes of shared memory; parameters are
-    `pointer`, `rows`, `scalar` and `map`.
+    Constraints: at least one thread and one block; parameters are `pointer`, `rows`, `scalar` and `map`; arguments are
+    numbered from 0 to 2147483647. A target may allow less: see the [CUDA target](../cuda-target.md).
 
     ```mlir
     #rshard.kernel<threads = 256, shared = 0, blocks = 1, resident = 0, grid [<0, 1>] parameters [#rshard.pointer<0>, #rshard.rows<0>]>
@@ -97,7 +97,7 @@ def RShard_KernelAttr : RShard_Attr<"Kernel", "kernel"> {
 def RShard_RunOp : RShard_Op<"run", [DeclareOpInterfaceMethods<SymbolUserOpInterface>]> {
   let summary = "run a kernel of the device";
   let description = [{
-    Arguments are views of buffers, tables and weights, and integers. Runs of one frame follow one another in program
+    Arguments are views of buffers, tables and weights, and integers: i1, i32, i64 or index. Runs of one frame follow one another in program
     order.
 
     Constraints: the symbol has the attribute `rshard.kernel`; every argument that it names exists, is a view where an
@@ -108,7 +108,7 @@ def RShard_RunOp : RShard_Op<"run", [DeclareOpInterfaceMethods<SymbolUserOpInter
     ```
   }];
   let arguments = (ins SymbolRefAttr:$kernel, RShard_FrameType:$frame,
-                       Variadic<AnyTypeOf<[AnyMemRef, Index, AnySignlessInteger]>>:$arguments);
+                       Variadic<AnyTypeOf<[RShard_AnyRows, RShard_Indices, RShard_PackedWeight, Index, I1, I32, I64]>>:$arguments);
   let assemblyFormat = "$kernel `of` $frame `(` $arguments `)` attr-dict `:` type($arguments)";
 }
 

@@ -234,6 +234,11 @@ def RShard_LseRows : RShard_BufferRows<[F32], "f32">;
 def RShard_Indices : ConfinedType<MemRefRankOf<[I32], [1]>,
                                   [CPred<"::llvm::cast<::mlir::MemRefType>($_self).isDynamicDim(0)">],
                                   "i32 memref of one dynamic dimension">;
+/// A packed weight.
+def RShard_PackedWeight : ConfinedType<MemRefOf<[F32, BF16, F16]>,
+                                       [CPred<"::llvm::cast<::mlir::MemRefType>($_self).hasStaticShape()">,
+                                        CPred<"::llvm::cast<::mlir::MemRefType>($_self).getRank() > 0">],
+                                       "f32, bf16 or f16 memref of static shape, at least one dimension">;
 class RShard_Whole<Type part, string what>
     : ConfinedType<part, [CPred<"::llvm::cast<::mlir::MemRefType>($_self).getLayout().isIdentity()">],
                    what # " without layout">;
@@ -299,12 +304,14 @@ def RShard_GetWeightOp : RShard_Op<"get_weight", [Pure]> {
     weight. The module's `rshard.weight_slots` says for every range of slots which weight it holds and how the runtime
     packs it.
 
+    Constraints: `slot` is not negative.
+
     ```mlir
     %w = rshard.get_weight %frame, 3[%layer] : memref<1x64x64xf32>
     ```
   }];
-  let arguments = (ins RShard_FrameType:$frame, I64Attr:$slot, Optional<Index>:$layer);
-  let results = (outs AnyStaticShapeMemRef:$result);
+  let arguments = (ins RShard_FrameType:$frame, ConfinedAttr<I64Attr, [IntNonNegative]>:$slot, Optional<Index>:$layer);
+  let results = (outs RShard_PackedWeight:$result);
   let assemblyFormat = "$frame `,` $slot (`[` $layer^ `]`)? attr-dict `:` type($result)";
 }
 
@@ -326,11 +333,13 @@ def RShard_ExchangeOp : RShard_Op<"exchange"> {
   let description = [{
     For logs, traces and messages. Exchanges are numbered in the program's total order within a layer.
 
+    Constraints: the number is not negative.
+
     ```mlir
     rshard.exchange %frame, 1 layer %l
     ```
   }];
-  let arguments = (ins RShard_FrameType:$frame, I32Attr:$exchange, Index:$layer);
+  let arguments = (ins RShard_FrameType:$frame, ConfinedAttr<I32Attr, [IntNonNegative]>:$exchange, Index:$layer);
   let assemblyFormat = "$frame `,` $exchange `layer` $layer attr-dict";
 }
 

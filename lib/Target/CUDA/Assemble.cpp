@@ -1,6 +1,8 @@
 //===- Assemble.cpp - from a gpu.module to PTX and a cubin ----------------===//
 
 #include "rshard/Target/CUDA/Assemble.h"
+#include "ComputeCapability.h"
+#include "RShard/RShard.h"
 #include "mlir/Conversion/ArithToLLVM/ArithToLLVM.h"
 #include "mlir/Conversion/ControlFlowToLLVM/ControlFlowToLLVM.h"
 #include "mlir/Conversion/NVVMToLLVM/NVVMToLLVM.h"
@@ -74,7 +76,26 @@ static LogicalResult lower(ModuleOp module) {
   return passes.run(module);
 }
 
+/// That a multiprocessor can run a block of every kernel.
+static LogicalResult checkLimits(gpu::GPUModuleOp kernels) {
+  for (Operation &op : *kernels.getBody()) {
+    auto launch = op.getAttrOfType<KernelAttr>(kernelAttrName);
+    if (!launch)
+      continue;
+    if (launch.getThreads() > maxThreads || launch.getThreads() % warpThreads)
+      return op.emitOpError("threads of a block: ")
+             << launch.getThreads() << " vs a multiple of " << warpThreads
+             << " up to " << maxThreads;
+    if (launch.getShared() > maxShared)
+      return op.emitOpError("shared memory of a block: ")
+             << launch.getShared() << " bytes vs at most " << maxShared;
+  }
+  return success();
+}
+
 FailureOr<std::string> emitPTX(gpu::GPUModuleOp kernels) {
+  if (failed(checkLimits(kernels)))
+    return failure();
   auto error = [&] { return kernels.emitError("cannot emit cuda code: "); };
   MLIRContext *context = kernels.getContext();
   OpBuilder ops(context);
@@ -83,7 +104,7 @@ FailureOr<std::string> emitPTX(gpu::GPUModuleOp kernels) {
   for (Operation &op : *kernels.getBody()) {
     Operation *copy = ops.clone(op);
     // Said to the runtime, not to the code generator.
-    copy->removeAttr("rshard.kernel");
+    copy->removeAttr(kernelAttrName);
     copy->removeAttr(gpu::GPUDialect::getKernelFuncAttrName());
   }
   if (failed(lower(*module)))

@@ -1,14 +1,12 @@
 //===- PartialAttention.cpp - a block and its roles -----------------------===//
 
 #include "PartialAttention.h"
+#include "ComputeCapability.h"
 #include "llvm/Support/MathExtras.h"
 
 using namespace mlir;
 
 namespace rshard::cuda {
-
-/// Of the shared memory of a block.
-constexpr int64_t sharedLimit = 232448;
 
 static PartialAttentionShape::Tiling tilingFor(int64_t headSize) {
   if (headSize <= 64)
@@ -41,7 +39,7 @@ PartialAttentionShape::PartialAttentionShape(const AttentionParams &params)
   resultPanels = llvm::divideCeil(headSize, resultColumns);
   int64_t rest = resultPanels - panels;
   int64_t restBytes = tiling.warpgroups * rest * warpgroupRows * rowBytes;
-  if (rest > 0 && layout.getSize() + restBytes + 1024 <= sharedLimit) {
+  if (rest > 0 && layout.getSize() + restBytes + 1024 <= maxShared) {
     results = layout.reserve(restBytes, 1024);
     extraPanels = rest;
   }

@@ -1,12 +1,12 @@
 // RUN: rshard-opt %s --split-input-file --verify-diagnostics
 
-// expected-error @below {{threads of a kernel: 100 vs a multiple of 32 up to 1024}}
-#k = #rshard.kernel<threads = 100, shared = 0, blocks = 1, resident = 0, grid [] parameters [#rshard.pointer<0>]>
+// expected-error @below {{threads of a kernel: 0 vs at least 1}}
+#k = #rshard.kernel<threads = 0, shared = 0, blocks = 1, resident = 0, grid [] parameters [#rshard.pointer<0>]>
 
 // -----
 
-// expected-error @below {{shared memory of a kernel: 300000 vs 0 to 232448 bytes}}
-#k = #rshard.kernel<threads = 128, shared = 300000, blocks = 1, resident = 0, grid [] parameters [#rshard.pointer<0>]>
+// expected-error @below {{shared memory of a kernel: -1 vs at least 0 bytes}}
+#k = #rshard.kernel<threads = 128, shared = -1, blocks = 1, resident = 0, grid [] parameters [#rshard.pointer<0>]>
 
 // -----
 
@@ -20,12 +20,12 @@
 
 // -----
 
-// expected-error @below {{blocks: argument 0, per 0 vs at least 0 and at least 1}}
+// expected-error @below {{rows per block: 0 vs at least 1}}
 #k = #rshard.blocks<0, 0>
 
 // -----
 
-// expected-error @below {{argument of a map: -1 vs at least 0}}
+// expected-error @below {{argument of a map: -1 vs 0 to 2147483647}}
 #m = #rshard.map<-1, bf16, extents [<64>] strides [] box [64] swizzle 128>
 
 // -----
@@ -61,7 +61,12 @@
 // -----
 
 // expected-error @below {{attribute 'rshard.kernel' is 3 : i64 vs #rshard.kernel}}
-module attributes {rshard.kernel = 3} {}
+func.func private @kernel() attributes {rshard.kernel = 3}
+
+// -----
+
+// expected-error @below {{'rshard.weight' op has attribute 'rshard.kernel': it belongs on a function}}
+rshard.weight @w "w" {rshard.kernel = #rshard.kernel<threads = 32, shared = 0, blocks = 1, resident = 0, grid [] parameters [#rshard.pointer<0>]>} : tensor<8x8xf32>
 
 // -----
 
@@ -108,5 +113,72 @@ func.func private @kernel() attributes {rshard.kernel = #rshard.kernel<threads =
 func.func @f(%frame: !rshard.frame, %x: memref<?x4xf32>) {
   // expected-error @below {{argument 0: 'memref<?x4xf32>' vs an integer}}
   rshard.run @kernel of %frame(%x) : memref<?x4xf32>
+  return
+}
+
+// -----
+
+// expected-error @below {{argument of a factor of the grid: 2147483648 vs 0 to 2147483647}}
+#k = #rshard.blocks<2147483648, 1>
+
+// -----
+
+// expected-error @below {{argument of a pointer: -5 vs 0 to 2147483647}}
+#k = #rshard.kernel<threads = 128, shared = 0, blocks = 1, resident = 0, grid [] parameters [#rshard.pointer<-5>]>
+
+// -----
+
+// expected-error @below {{argument of a number of rows: 99999999999 vs 0 to 2147483647}}
+#k = #rshard.kernel<threads = 128, shared = 0, blocks = 1, resident = 0, grid [] parameters [#rshard.rows<99999999999>]>
+
+// -----
+
+// expected-error @below {{argument of a scalar: -1 vs 0 to 2147483647}}
+#k = #rshard.kernel<threads = 128, shared = 0, blocks = 1, resident = 0, grid [] parameters [#rshard.scalar<-1>]>
+
+// -----
+
+// expected-error @below {{factor of a size: -4 vs at least 1}}
+#m = #rshard.map<0, bf16, extents [<-4>] strides [] box [64] swizzle 128>
+
+// -----
+
+// expected-error @below {{argument of a size: -2 vs 0 to 2147483647}}
+#m = #rshard.map<0, bf16, extents [<2 * -2>] strides [] box [64] swizzle 128>
+
+// -----
+
+// What code passes is an address and a number of rows, or an i64.
+func.func private @kernel() attributes {rshard.kernel = #rshard.kernel<threads = 32, shared = 0, blocks = 1, resident = 0, grid [] parameters [#rshard.pointer<0>]>}
+func.func @f(%frame: !rshard.frame, %x: memref<?xindex>) {
+  // expected-error @below {{'rshard.run' op operand #1 must be variadic of}}
+  rshard.run @kernel of %frame(%x) : memref<?xindex>
+  return
+}
+
+// -----
+
+func.func private @kernel() attributes {rshard.kernel = #rshard.kernel<threads = 32, shared = 0, blocks = 1, resident = 0, grid [] parameters [#rshard.pointer<0>]>}
+func.func @f(%frame: !rshard.frame, %x: memref<f32>) {
+  // expected-error @below {{'rshard.run' op operand #1 must be variadic of}}
+  rshard.run @kernel of %frame(%x) : memref<f32>
+  return
+}
+
+// -----
+
+func.func private @kernel() attributes {rshard.kernel = #rshard.kernel<threads = 32, shared = 0, blocks = 1, resident = 0, grid [] parameters [#rshard.pointer<0>]>}
+func.func @f(%frame: !rshard.frame, %x: memref<?xvector<4xf32>>) {
+  // expected-error @below {{'rshard.run' op operand #1 must be variadic of}}
+  rshard.run @kernel of %frame(%x) : memref<?xvector<4xf32>>
+  return
+}
+
+// -----
+
+func.func private @kernel() attributes {rshard.kernel = #rshard.kernel<threads = 32, shared = 0, blocks = 1, resident = 0, grid [] parameters [#rshard.scalar<0>]>}
+func.func @f(%frame: !rshard.frame, %x: i128) {
+  // expected-error @below {{'rshard.run' op operand #1 must be variadic of}}
+  rshard.run @kernel of %frame(%x) : i128
   return
 }

@@ -221,3 +221,27 @@ func.func @f(%q: memref<?x64xbf16>, %k: memref<?x64xbf16>, %v: memref<?x64xbf16>
     : memref<?x64xbf16>, memref<?xi32>, memref<?x64xbf16>, memref<?x64xbf16>, memref<?xi32>, memref<?xi32>, memref<?x64xbf16>, memref<?x4xbf16>
   return
 }
+
+// -----
+
+func.func @f(%frame: !rshard.frame) {
+  // expected-error @below {{'rshard.get_weight' op attribute 'slot' failed to satisfy constraint: 64-bit signless integer attribute whose value is non-negative}}
+  %w = rshard.get_weight %frame, -3 : memref<64xf32>
+  return
+}
+
+// -----
+
+func.func @f(%frame: !rshard.frame) {
+  // expected-error @below {{'rshard.get_weight' op result #0 must be f32, bf16 or f16 memref of static shape, at least one dimension}}
+  %w = rshard.get_weight %frame, 3 : memref<f32>
+  return
+}
+
+// -----
+
+func.func @f(%frame: !rshard.frame, %layer: index) {
+  // expected-error @below {{'rshard.exchange' op attribute 'exchange' failed to satisfy constraint: 32-bit signless integer attribute whose value is non-negative}}
+  rshard.exchange %frame, -1 layer %layer
+  return
+}
