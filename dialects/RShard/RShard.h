@@ -43,6 +43,8 @@ constexpr llvm::StringLiteral modelAttrName = "rshard.model";
 constexpr llvm::StringLiteral roleAttrName = "rshard.role";
 /// On a module from the partitioned phase on: per layer, the class of routes
 /// that it uses (@query0, @query1, ...).
+/// The function that every rank runs in the scheduled phase.
+constexpr llvm::StringLiteral driverName = "step";
 constexpr llvm::StringLiteral layerClassesAttrName = "rshard.layer_classes";
 /// Which weights the frame's slots hold and how they are packed: a list of
 /// {weights, pack, first, count}.

@@ -7,13 +7,27 @@
 using namespace mlir;
 using namespace rshard;
 
-func::FuncOp rshard::findDriver(ModuleOp module) {
-  for (auto func : module.getOps<func::FuncOp>())
-    if (!func.isDeclaration() &&
-        func.walk([](ExchangeOp) { return WalkResult::interrupt(); })
-            .wasInterrupted())
-      return func;
-  return {};
+FailureOr<func::FuncOp> rshard::findDriver(ModuleOp module) {
+  if (module.getOps<BufferOp>().empty())
+    return func::FuncOp();
+  auto driver = module.lookupSymbol<func::FuncOp>(driverName);
+  if (!driver || driver.isDeclaration() || !driver.isPublic())
+    return module.emitError("C6: holds no public function @")
+           << driverName << " vs a module of the scheduled phase";
+  for (auto func : module.getOps<func::FuncOp>()) {
+    WalkResult walk = func.walk([&](ExchangeOp exchange) {
+      if (func == driver)
+        return WalkResult::advance();
+      InFlightDiagnostic diag = exchange.emitOpError("C6: stands in @")
+                                << func.getSymName() << " vs in @" << driverName
+                                << ", which every rank runs";
+      diag.attachNote(driver.getLoc()) << "the driver";
+      return WalkResult(diag);
+    });
+    if (walk.wasInterrupted())
+      return failure();
+  }
+  return driver;
 }
 
 FailureOr<int64_t> rshard::verifyExchanges(ModuleOp module) {
@@ -31,10 +45,10 @@ FailureOr<int64_t> rshard::verifyExchanges(ModuleOp module) {
       return module.emitError("C6: a layer is of class ")
              << one << " vs less than the " << routes->getNumClasses()
              << " classes of routes";
-  if (module.getOps<BufferOp>().empty())
+  FailureOr<func::FuncOp> driver = findDriver(module);
+  if (failed(driver))
+    return failure();
+  if (!*driver)
     return verifyRolePrograms(module, *classes, *plan, *routes);
-  func::FuncOp driver = findDriver(module);
-  if (!driver)
-    return module.emitError("C6: no function exchanges anything");
-  return verifyDriver(driver, *classes, *plan, *routes);
+  return verifyDriver(*driver, *classes, *plan, *routes);
 }

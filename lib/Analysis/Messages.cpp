@@ -25,7 +25,9 @@ FailureOr<RoutedMessages> rshard::verifyMessages(ModuleOp module,
   auto sequence = tokenset::StepSequence::create(*plan, masks, length);
   if (!sequence)
     return module.emitError() << sequence.error().message;
-  func::FuncOp driver = findDriver(module);
+  FailureOr<func::FuncOp> driver = findDriver(module);
+  if (failed(driver))
+    return failure();
   std::vector<tokenset::Exchange> exchanges =
       tokenset::listExchanges(masks.size());
   for (;;) {
@@ -40,7 +42,7 @@ FailureOr<RoutedMessages> rshard::verifyMessages(ModuleOp module,
     if (auto matched = tokenset::verifyMatching(ranks); !matched)
       return module.emitError() << matched.error().message;
     for (const tokenset::Routes &routes : ranks)
-      if (driver && failed(verifyDriverMessages(driver, exchanges, routes)))
+      if (*driver && failed(verifyDriverMessages(*driver, exchanges, routes)))
         return failure();
   }
   return RoutedMessages{sequence->steps(), sequence->messages()};

@@ -9,9 +9,10 @@
 
 namespace rshard {
 
-/// The driver of a module of the scheduled phase: the function that exchanges;
-/// null if there is none.
-mlir::func::FuncOp findDriver(mlir::ModuleOp module);
+/// The driver of a module of the scheduled phase, which has buffers; null in
+/// the partitioned phase. Emits an error unless it is there and nothing else
+/// exchanges.
+mlir::FailureOr<mlir::func::FuncOp> findDriver(mlir::ModuleOp module);
 
 /// See verifyExchanges.
 mlir::FailureOr<int64_t>

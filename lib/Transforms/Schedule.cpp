@@ -75,7 +75,8 @@ LogicalResult Scheduler::run() {
   auto driver = func::FuncOp::create(
       builder,
       builder.getFusedLoc({client.getLoc(), comp.getLoc(), attn.getLoc()}),
-      "step", builder.getFunctionType(FrameType::get(module.getContext()), {}));
+      driverName,
+      builder.getFunctionType(FrameType::get(module.getContext()), {}));
   Block *body = driver.addEntryBlock();
   OpBuilder declarations(module.getContext());
   declarations.setInsertionPoint(*module.getOps<func::FuncOp>().begin());

@@ -25,7 +25,6 @@ using namespace rshard;
 
 namespace {
 
-constexpr StringLiteral driverName = "step";
 constexpr StringLiteral entryName = "rshard_step";
 constexpr StringLiteral exchangeName = "rshard_exchange";
 constexpr StringLiteral runName = "rshard_run";
