@@ -98,6 +98,7 @@ if [ "$(cat .venv/requirements.sha256 2>/dev/null)" != "$(requirements_hash)" ];
 fi
 
 export CCACHE_DIR="${CCACHE_DIR:-$PWD/.cache/ccache}" CCACHE_BASEDIR="$PWD" CCACHE_NOHASHDIR=1
+export CCACHE_SLOPPINESS=pch_defines,time_macros # precompiled headers are cached too
 if [ ! -f build/build.ninja ]; then
   say "configuring build/ (up to $build_mb MB when built)"
   cmake -G Ninja -S . -B build -DCMAKE_BUILD_TYPE=Release -DRSHARD_WERROR=ON \

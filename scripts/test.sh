@@ -36,6 +36,7 @@ units build units
 
 title "unit tests, sanitized: runtime, token sets, readers, and generated code with its instrumentation"
 export CCACHE_DIR="${CCACHE_DIR:-$PWD/.cache/ccache}" CCACHE_BASEDIR="$PWD" CCACHE_NOHASHDIR=1
+export CCACHE_SLOPPINESS=pch_defines,time_macros # precompiled headers are cached too
 cmake -G Ninja -S . -B build-sanitized -DCMAKE_BUILD_TYPE=Release -DRSHARD_WERROR=ON -DCMAKE_CXX_FLAGS_RELEASE="-O1 -g1 -DNDEBUG" \
   -DRSHARD_SANITIZE=address,undefined -DCMAKE_C_COMPILER=clang-22 -DCMAKE_CXX_COMPILER=clang++-22 \
   -DCMAKE_C_COMPILER_LAUNCHER=ccache -DCMAKE_CXX_COMPILER_LAUNCHER=ccache \

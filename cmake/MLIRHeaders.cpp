@@ -1,0 +1,1 @@
+// The translation unit of the precompiled headers.
