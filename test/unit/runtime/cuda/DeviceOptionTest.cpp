@@ -13,12 +13,14 @@ std::filesystem::path toyArtifact(const ToyModel &model) {
   Manifest m = model.manifest(*plan);
   m.model.maxPositions = 5000;
   m.hashes.model = Weights::open(model.directory.path)->identity();
+  std::string_view ir = "module {}\n";
+  m.hashes.ir = sha256(ir);
   m.target = {.name = "cuda", .cpu = "any", .features = {}, .chip = "sm_90a"};
   m.kernels = {{.name = "gather_2_f32"}};
   std::string host = readAll(RSHARD_TEST_STEP), cubin = "cubin";
   std::filesystem::path path = model.directory / "toy.rshard";
   Expected<void> written =
-      writeArtifact(path, m, std::as_bytes(std::span(host)), "module {}\n",
+      writeArtifact(path, m, std::as_bytes(std::span(host)), ir,
                     {std::as_bytes(std::span(cubin)), "ptx"});
   EXPECT_TRUE(written) << written.error().message;
   return path;
