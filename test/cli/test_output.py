@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 
-from commandline import LLAMA, RSHARD, refuse, rshard, succeed
+from commandline import LLAMA, RSHARD, UNSHARDED, refuse, rshard, succeed
 
 TOKENS = ["--tokens", "1,2,3", "--max-new-tokens", "4"]
 TO_STDOUT = {
@@ -115,3 +115,12 @@ def test_nobody_listens_to_stderr(command, tmp_path):
     closed = ["bash", "-c", 'exec "$0" "$@" 2>&-', RSHARD, *command]
     done = subprocess.run(closed, stdout=subprocess.PIPE)
     assert done.returncode == 0 and done.stdout == expected
+
+
+def test_views_come_behind_the_text(tmp_path):
+    """On a terminal both are one stream."""
+    with (tmp_path / "terminal").open("wb") as terminal:
+        rshard("run", LLAMA, *UNSHARDED, "--tokens", "1,2,3", "--max-new-tokens", "4", stdout=terminal, stderr=terminal)
+    lines = (tmp_path / "terminal").read_text().splitlines()
+    assert lines[-1] == "all 2 nodes are on the client's rank, which sees everything"
+    assert len(lines[-2].split(",")) == 4

@@ -98,6 +98,7 @@ void RunReport::finish(const Generation &generation, bool stats) {
     if (!first)
       llvm::outs() << "\n";
   }
+  flushStandardOutput(); // what is said on a terminal comes behind the text
   std::fprintf(stderr, "%s\n", views.c_str());
   if (stats)
     printStats(generation);
