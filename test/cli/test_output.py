@@ -120,7 +120,7 @@ def test_nobody_listens_to_stderr(command, tmp_path):
 def test_views_come_behind_the_text(tmp_path):
     """On a terminal both are one stream."""
     with (tmp_path / "terminal").open("wb") as terminal:
-        rshard("run", LLAMA, *UNSHARDED, "--tokens", "1,2,3", "--max-new-tokens", "4", stdout=terminal, stderr=terminal)
+        subprocess.run([RSHARD, "run", LLAMA, *UNSHARDED, *TOKENS], stdout=terminal, stderr=terminal, check=True)
     lines = (tmp_path / "terminal").read_text().splitlines()
     assert lines[-1] == "all 2 nodes are on the client's rank, which sees everything"
     assert len(lines[-2].split(",")) == 4
