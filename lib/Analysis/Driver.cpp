@@ -2,6 +2,7 @@
 
 #include "NCCL/NCCL.h"
 #include "PhasePrograms.h"
+#include "rshard/tokenset/Exchange.h"
 
 using namespace mlir;
 using namespace rshard;
@@ -11,7 +12,8 @@ namespace {
 /// An exchange of the driver: its number within a layer, and the routes whose
 /// rows it moves.
 struct Expected {
-  int64_t number, layer;
+  size_t number;
+  int64_t layer;
   SmallVector<RouteOp, 2> routes;
 };
 
@@ -34,14 +36,19 @@ static std::vector<Expected> expectedOrder(ArrayRef<int32_t> classes,
                                            const RouteSet &routes) {
   int64_t first = plan.clientFirst;
   int64_t last = static_cast<int64_t>(classes.size()) - plan.clientLast - 1;
-  std::vector<Expected> order{{0, first, {routes.getEnter()}}};
+  std::vector<Expected> order{
+      {tokenset::enterExchange(), first, {routes.getEnter()}}};
   for (int64_t layer = first; layer <= last; ++layer) {
     int64_t one = classes[layer];
+    order.push_back({tokenset::upExchange(one),
+                     layer,
+                     {routes.getQuery(one), routes.getKey(one)}});
     order.push_back(
-        {1 + 2 * one, layer, {routes.getQuery(one), routes.getKey(one)}});
-    order.push_back({2 + 2 * one, layer, {routes.getPartial(one)}});
+        {tokenset::downExchange(one), layer, {routes.getPartial(one)}});
   }
-  order.push_back({1 + 2 * routes.getNumClasses(), last, {routes.getLeave()}});
+  order.push_back({tokenset::leaveExchange(routes.getNumClasses()),
+                   last,
+                   {routes.getLeave()}});
   return order;
 }
 
@@ -50,7 +57,8 @@ static LogicalResult checkOrder(const Event &event, const Expected &expected) {
   if (!op)
     return event.op->emitOpError("C6: stands where exchange ")
            << describe(expected) << " is announced";
-  if (op.getExchange() == expected.number && event.layer == expected.layer)
+  if (op.getExchange() == static_cast<int64_t>(expected.number) &&
+      event.layer == expected.layer)
     return success();
   return op.emitOpError("C6: is exchange ")
          << op.getExchange() << " in layer " << event.layer << " vs "

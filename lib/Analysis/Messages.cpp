@@ -18,9 +18,7 @@ FailureOr<RoutedMessages> rshard::verifyMessages(ModuleOp module,
   if (failed(plan) || failed(found))
     return failure();
   length = std::min(length, plan->limit());
-  std::vector<tokenset::Mask> masks;
-  for (int64_t number = 0; number < found->getNumClasses(); ++number)
-    masks.push_back(getMask(*found->getQuery(number).getMask()));
+  std::vector<tokenset::Mask> masks = found->getMasks();
 
   auto sequence = tokenset::StepSequence::create(*plan, masks, length);
   if (!sequence)

@@ -120,20 +120,17 @@ LogicalResult RolePrograms::checkClientMasks() {
       return op->emitOpError("C6: is for layer ")
              << *layer << " vs the client's layers [0, " << first << ") and ["
              << end << ", " << depth << ")";
+    RouteOp route = routes.getQuery(classes[*layer]);
     for (Operation *user : append.getKeys().getUsers()) {
       auto attention = dyn_cast<PartialAttentionOp>(user);
-      for (RouteOp route : module.getOps<RouteOp>()) {
-        if (!attention || route.getKind() != RouteKind::Query ||
-            static_cast<int64_t>(*route.getLayerClass()) != classes[*layer] ||
-            attention.getMask() == *route.getMask())
-          continue;
-        InFlightDiagnostic diag = attention.emitOpError("C2: has mask ")
-                                  << attention.getMask() << " in layer "
-                                  << *layer << " vs " << *route.getMask()
-                                  << " of its class " << classes[*layer];
-        diag.attachNote(route.getLoc()) << "the class's route of queries";
-        return diag;
-      }
+      if (!attention || attention.getMask() == *route.getMask())
+        continue;
+      InFlightDiagnostic diag = attention.emitOpError("C2: has mask ")
+                                << attention.getMask() << " in layer " << *layer
+                                << " vs " << *route.getMask()
+                                << " of its class " << classes[*layer];
+      diag.attachNote(route.getLoc()) << "the class's route of queries";
+      return diag;
     }
     return success();
   });

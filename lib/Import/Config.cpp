@@ -2,6 +2,7 @@
 
 #include "Config.h"
 #include "rshard/runtime/MappedFile.h"
+#include "rshard/tokenset/TextPlace.h"
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/Support/FormatVariadic.h"
 #include <nlohmann/json.hpp>
@@ -117,10 +118,8 @@ Location Config::locate(StringRef key) const {
 }
 
 Location Config::locate(size_t byte) const {
-  StringRef before = StringRef(text).take_front(byte);
-  size_t line = before.count('\n') + 1;
-  size_t column = before.size() - (before.rfind('\n') + 1) + 1;
-  return report->locate(path, line, column);
+  tokenset::TextPlace place = tokenset::placeBehind(text, byte);
+  return report->locate(path, place.line, place.column);
 }
 
 /// The value at a path, null included.

@@ -1,6 +1,7 @@
 //===- RouteSet.cpp - the routes of a module ------------------------------===//
 
 #include "rshard/Plan/RouteSet.h"
+#include "rshard/Plan/PlanSymbols.h"
 
 using namespace mlir;
 using namespace rshard;
@@ -22,6 +23,13 @@ RouteOp &RouteSet::at(RouteKind kind, int64_t number) {
     return classes[number].partial;
   }
   llvm_unreachable("every kind of route has a place");
+}
+
+std::vector<tokenset::Mask> RouteSet::getMasks() const {
+  std::vector<tokenset::Mask> masks;
+  for (const Class &one : classes)
+    masks.push_back(getMask(*RouteOp(one.query).getMask()));
+  return masks;
 }
 
 LogicalResult RouteSet::check(ModuleOp module) {

@@ -1,6 +1,7 @@
 //===- ExpectedTraffic.cpp - which rows must go where, by brute force -----===//
 
 #include "ExpectedTraffic.h"
+#include "rshard/tokenset/Exchange.h"
 #include <algorithm>
 #include <tuple>
 
@@ -99,12 +100,10 @@ std::vector<ReceiveRecord> expectedTraffic(const Plan &plan,
   int64_t wanted = plan.clientLast ? step.rows : step.wanted;
   for (int32_t a = 0; a != plan.rankCount(); ++a) {
     std::vector<int32_t> comp = oracle.compRows(a);
-    add(client, a, runtime::enterExchange(), first, {0}, comp,
+    add(client, a, tokenset::enterExchange(), first, {0}, comp,
         [](int32_t) { return true; });
-    add(a, client,
-        runtime::leaveExchange(static_cast<int32_t>(model.masks.size())),
-        last - 1, {0}, comp,
-        [&](int32_t p) { return p >= oracle.end() - wanted; });
+    add(a, client, tokenset::leaveExchange(model.masks.size()), last - 1, {0},
+        comp, [&](int32_t p) { return p >= oracle.end() - wanted; });
   }
   for (int32_t layer = first; layer != last; ++layer) {
     int32_t number = model.layerMask[layer];
@@ -112,12 +111,12 @@ std::vector<ReceiveRecord> expectedTraffic(const Plan &plan,
     for (int32_t a = 0; a != plan.rankCount(); ++a)
       for (int32_t b = 0; b != plan.rankCount(); ++b) {
         auto shows = [&](int32_t p) { return oracle.showsKey(b, p, mask); };
-        add(a, b, runtime::upExchange(number), layer, {0}, oracle.compRows(a),
+        add(a, b, tokenset::upExchange(number), layer, {0}, oracle.compRows(a),
             shows);
-        add(a, b, runtime::upExchange(number), layer, {1, 2},
+        add(a, b, tokenset::upExchange(number), layer, {1, 2},
             oracle.compRows(a),
             [&](int32_t p) { return oracle.mayBeSeen(b, p, mask); });
-        add(b, a, runtime::downExchange(number), layer, {0, 1},
+        add(b, a, tokenset::downExchange(number), layer, {0, 1},
             oracle.gridRows(),
             [&](int32_t p) { return oracle.compRank(p) == a && shows(p); });
       }

@@ -7,6 +7,7 @@
 
 #include "Compiled.h"
 #include "ExpectedTraffic.h"
+#include "rshard/tokenset/Exchange.h"
 #include "rshard/tokenset/Prediction.h"
 #include <cmath>
 #include <gtest/gtest.h>
@@ -120,8 +121,7 @@ TEST_P(SeparationTest, BytesAreThePredictedOnes) {
     ASSERT_TRUE(predictor) << predictor.error().message;
 
     auto kindOf = [&](int32_t exchange) {
-      int32_t leave =
-          runtime::leaveExchange(static_cast<int32_t>(info.masks.size()));
+      int32_t leave = tokenset::leaveExchange(info.masks.size());
       return exchange == 0       ? tokenset::ExchangeKind::Enter
              : exchange == leave ? tokenset::ExchangeKind::Leave
              : exchange % 2      ? tokenset::ExchangeKind::Up

@@ -1,6 +1,6 @@
 #include "rshard/tokenset/Plan.h"
+#include "rshard/tokenset/TextPlace.h"
 
-#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include <set>
@@ -68,15 +68,6 @@ Expected<RowTypes> readTypes(const Json &object) {
   return types ? std::move(types) : bad(types.error().message);
 }
 
-/// `line 2, column 5` of the byte with this number, counted from 1.
-std::string placeOf(std::string_view text, size_t byte) {
-  std::string_view before = text.substr(0, byte ? byte - 1 : 0);
-  size_t line =
-      1 + static_cast<size_t>(std::count(before.begin(), before.end(), '\n'));
-  size_t column = before.size() - (before.rfind('\n') + 1) + 1;
-  return "line " + std::to_string(line) + ", column " + std::to_string(column);
-}
-
 /// nlohmann keeps the last of two equal keys without a word: refuse them.
 Expected<Json> readObject(std::string_view text) {
   // `types` alone holds an object: keys of both depths together are few.
@@ -98,7 +89,8 @@ Expected<Json> readObject(std::string_view text) {
   } catch (const Json::parse_error &error) {
     // The library's own text repeats the input; the place is what a reader
     // needs.
-    return bad("not valid JSON at " + placeOf(text, error.byte));
+    return bad("not valid JSON at " +
+               describe(placeBehind(text, error.byte - 1)));
   }
 }
 

@@ -77,8 +77,7 @@ mlir::LogicalResult SubjectOptions::loadPrograms(mlir::ModuleOp module,
   if (mlir::failed(routes))
     return mlir::failure();
   subject.exchanges = *exchanges;
-  for (int64_t number = 0; number < routes->getNumClasses(); ++number)
-    subject.routeMasks.push_back(getMask(*routes->getQuery(number).getMask()));
+  subject.routeMasks = routes->getMasks();
   return mlir::success();
 }
 

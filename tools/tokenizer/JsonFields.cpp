@@ -1,6 +1,6 @@
 #include "JsonFields.h"
 
-#include <algorithm>
+#include "rshard/tokenset/TextPlace.h"
 
 using namespace rshard;
 using namespace rshard::tokenizer;
@@ -16,11 +16,9 @@ json tokenizer::parseJson(const std::string &text) {
     return json::parse(text);
   } catch (const json::parse_error &error) {
     // The byte, counted from 1, at which the text stops being JSON.
-    std::string_view before(text.data(), std::min(error.byte - 1, text.size()));
-    size_t line = std::count(before.begin(), before.end(), '\n') + 1;
-    size_t column = before.size() - (before.rfind('\n') + 1) + 1;
-    throw Refusal{"not valid JSON at line " + std::to_string(line) +
-                  ", column " + std::to_string(column)};
+    throw Refusal{
+        "not valid JSON at " +
+        tokenset::describe(tokenset::placeBehind(text, error.byte - 1))};
   }
 }
 

@@ -5,6 +5,8 @@
 
 #include "RShard/RShard.h"
 #include "mlir/IR/BuiltinOps.h"
+#include "rshard/tokenset/Mask.h"
+#include <vector>
 
 namespace rshard {
 
@@ -23,6 +25,8 @@ public:
   RouteOp getKey(int64_t number) const { return classes[number].key; }
   RouteOp getPartial(int64_t number) const { return classes[number].partial; }
   int64_t getNumClasses() const { return classes.size(); }
+  /// Of every class.
+  std::vector<tokenset::Mask> getMasks() const;
 
 private:
   struct Class {

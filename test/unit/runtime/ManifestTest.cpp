@@ -1,4 +1,5 @@
 #include "rshard/runtime/Manifest.h"
+#include "rshard/tokenset/Exchange.h"
 
 #include <cstring>
 #include <gtest/gtest.h>
@@ -81,6 +82,8 @@ TEST(Manifest, KnowsRowClassesByName) {
 }
 
 TEST(Manifest, ListsExchangesInOrder) {
+  using tokenset::downExchange, tokenset::enterExchange,
+      tokenset::leaveExchange, tokenset::upExchange;
   std::vector<ExchangeSpec> list =
       standardExchanges(sample().model, sampleTypes);
   ASSERT_EQ(list.size(), 6u);

@@ -177,17 +177,10 @@ struct Manifest {
 };
 
 /// The exchanges of a program with `masks` mask classes, in index order: enter,
-/// up0, down0, up1, down1, ..., leave, with the tables and widths that the
-/// route tables use.
+/// up0, down0, up1, down1, ..., leave (numbered by tokenset/Exchange.h), with
+/// the tables and widths that the route tables use.
 std::vector<ExchangeSpec> standardExchanges(const ModelInfo &model,
                                             const tokenset::RowTypes &types);
-/// Index of the exchange in that list.
-constexpr int32_t enterExchange() { return 0; }
-constexpr int32_t upExchange(int32_t maskClass) { return 1 + 2 * maskClass; }
-constexpr int32_t downExchange(int32_t maskClass) { return 2 + 2 * maskClass; }
-constexpr int32_t leaveExchange(int32_t maskClasses) {
-  return 1 + 2 * maskClasses;
-}
 
 } // namespace rshard::runtime
 
