@@ -317,22 +317,31 @@ Kernel makeMerge(Words words) {
 }
 
 Kernel makeRope(Words words) {
-  std::vector<int64_t> shape = words.numbers();
-  int64_t heads = shape.at(0), size = shape.at(1), half = size / 2;
+  // "4_2x16": 4 heads of 16, and 2
+  std::vector<int64_t> heads, last;
+  do {
+    last = words.numbers();
+    heads.push_back(last.front());
+  } while (last.size() == 1);
+  int64_t size = last.at(1), half = size / 2;
   Type element = words.type();
-  return {4, 0, [=](const Parameters &in) {
-            Matrix x(in.addresses[0], element, heads * size),
-                angles(in.addresses[2], Type::F32, size),
-                y(in.addresses[3], element, heads * size);
+  size_t count = heads.size();
+  return {2 * count + 2, 0, [=](const Parameters &in) {
+            Matrix angles(in.addresses[count + 1], Type::F32, size);
             for (int64_t row = 0; row != in.blocks; ++row) {
-              int32_t position = integerAt(in.addresses[1], row);
-              for (int64_t i = 0; i != heads * half; ++i) {
-                int64_t low = i / half * size + i % half;
-                double a = x.get(row, low), b = x.get(row, low + half),
-                       cosine = angles.get(position, i % half),
-                       sine = angles.get(position, half + i % half);
-                y.set(row, low, a * cosine - b * sine);
-                y.set(row, low + half, b * cosine + a * sine);
+              int32_t position = integerAt(in.addresses[count], row);
+              for (size_t which = 0; which != count; ++which) {
+                int64_t width = heads[which] * size;
+                Matrix x(in.addresses[which], element, width),
+                    y(in.addresses[count + 2 + which], element, width);
+                for (int64_t i = 0; i != width / 2; ++i) {
+                  int64_t low = i / half * size + i % half;
+                  double a = x.get(row, low), b = x.get(row, low + half),
+                         cosine = angles.get(position, i % half),
+                         sine = angles.get(position, half + i % half);
+                  y.set(row, low, a * cosine - b * sine);
+                  y.set(row, low + half, b * cosine + a * sine);
+                }
               }
             }
           }};
@@ -373,15 +382,32 @@ Kernel makeElements(Words words, size_t inputs, bool vector, Fn body) {
           }};
 }
 
-Kernel makeMove(Words words, bool append) {
+Kernel makeGather(Words words) {
   int64_t width = words.number();
   Type element = words.type();
-  return {size_t(append ? 4 : 3), 0, [=](const Parameters &in) {
+  return {3, 0, [=](const Parameters &in) {
             Matrix pool(in.addresses[0], element, width),
                 y(in.addresses[2], element, width);
             for (int64_t i = 0; i != in.blocks; ++i)
-              y.copyRow(append ? integerAt(in.addresses[3], i) : i, pool,
-                        integerAt(in.addresses[1], i));
+              y.copyRow(i, pool, integerAt(in.addresses[1], i));
+          }};
+}
+
+Kernel makeAppend(Words words) {
+  // "64x2": rows of 64 of two pools
+  std::vector<int64_t> shape = words.numbers();
+  int64_t width = shape.at(0), count = shape.size() > 1 ? shape[1] : 1;
+  Type element = words.type();
+  auto caches = static_cast<size_t>(count);
+  return {2 * caches + 2, 0, [=](const Parameters &in) {
+            for (int64_t block = 0; block != in.blocks; ++block) {
+              int64_t i = block / count;
+              auto which = static_cast<size_t>(block % count);
+              Matrix pool(in.addresses[which], element, width),
+                  cache(in.addresses[caches + 1 + which], element, width);
+              cache.copyRow(integerAt(in.addresses.back(), i), pool,
+                            integerAt(in.addresses[caches], i));
+            }
           }};
 }
 
@@ -404,9 +430,9 @@ std::optional<Kernel> make(Words words) {
   if (words.take("embed"))
     return makeEmbed(words);
   if (words.take("gather"))
-    return makeMove(words, false);
+    return makeGather(words);
   if (words.take("append"))
-    return makeMove(words, true);
+    return makeAppend(words);
   auto sum = [](double a, double b) { return a + b; };
   if (words.take("add"))
     return makeElements(words, 2, false, sum);

@@ -104,8 +104,12 @@ static SymbolRefAttr addKernel(cuda::KernelLibrary &library,
     return library.add(width, element);
   if (family == "add_row")
     return library.addRow(width, element);
-  if (family == "rope")
-    return library.rope(heads, width, element);
+  if (family == "rope") {
+    SmallVector<int64_t> all{heads};
+    if (std::optional<int64_t> more = request.getInteger("keyHeads"))
+      all.push_back(*more);
+    return library.rope(all, width, element);
+  }
   if (family == "embed") {
     cuda::EmbedParams params;
     params.width = width;
@@ -118,7 +122,7 @@ static SymbolRefAttr addKernel(cuda::KernelLibrary &library,
   if (family == "gather")
     return library.gather(width, element);
   if (family == "append")
-    return library.append(width, element);
+    return library.append(width, element, integer("count", 1));
   if (family == "merge")
     return library.merge(heads, width, typeOf("partial"), element);
   if (family == "attention") {

@@ -19,6 +19,7 @@ def requests():
         for width in WIDTHS:
             base = {"width": width, "element": element}
             out += [base | {"kernel": kernel} for kernel in ("activation", "add", "add_row", "gather", "append")]
+            out.append(base | {"kernel": "append", "count": 2})
             for activation in ACTIVATIONS:
                 out += [base | {"kernel": kernel, "activation": activation} for kernel in ("activation", "gated")]
             for kind in ("rms", "layer"):
@@ -28,6 +29,7 @@ def requests():
         for heads, width in HEADS:
             base = {"heads": heads, "width": width, "element": element}
             out += [base | {"kernel": "rope"}, base | {"kernel": "norm", "kind": "rms"}]
+            out.append(base | {"kernel": "rope", "keyHeads": -(-heads // 3)})
             out += [base | {"kernel": "merge", "partial": partial} for partial in ("f32", element)]
     return out
 
@@ -47,6 +49,7 @@ class Case:
         self.torch, self.request, self.rows, self.generator = torch, request, rows, generator
         self.element = {"bf16": torch.bfloat16, "f16": torch.float16, "f32": torch.float32}[request["element"]]
         self.width = request["width"] * request.get("heads", 1)
+        self.widths = [self.width]  # of the outputs
         getattr(self, request["kernel"])()
 
     def random(self, *shape, dtype=None, scale=1.0):
@@ -56,15 +59,18 @@ class Case:
     def integers(self, count, below):
         return self.torch.randint(0, below, (count,), generator=self.generator, device="cuda", dtype=self.torch.int32)
 
-    def output(self, start=None):
-        """[rows + 3 guards, width]: NaN, or `start` where the kernel adds to it."""
-        whole = self.torch.full((self.rows + 3, self.width), math.nan, device="cuda", dtype=self.element)
-        if start is not None:
-            whole[: self.rows] = start
-        return whole
+    def outputs(self):
+        """[rows + 3 guards, width] each: NaN, or `start` where the kernel adds to it."""
+        wholes = [self.torch.full((self.rows + 3, width), math.nan, device="cuda", dtype=self.element) for width in self.widths]
+        if self.start is not None:
+            wholes[0][: self.rows] = self.start
+        return wholes
 
     def finish(self, arguments, expected, start=None):
+        """`expected` has a matrix for each output, one beside the other. Outputs are arguments where these are None, else the last."""
         self.arguments, self.expected, self.start = arguments, expected, start
+        if None not in arguments:
+            arguments += [None] * len(self.widths)
 
     def activation(self):
         x = self.random(self.rows, self.width, scale=3)
@@ -87,11 +93,13 @@ class Case:
         self.finish([pool, source], pool.double()[source.long()])
 
     def append(self):
-        pool, source = self.random(self.rows + 5, self.width), self.integers(self.rows, self.rows + 5)
+        count = self.request.get("count", 1)
+        self.widths *= count
+        pools, source = [self.random(self.rows + 5, self.width) for _ in self.widths], self.integers(self.rows, self.rows + 5)
         target = self.torch.randperm(self.rows, generator=self.generator, device="cuda").to(self.torch.int32)
-        expected = self.torch.empty(self.rows, self.width, device="cuda", dtype=self.torch.float64)
-        expected[target.long()] = pool.double()[source.long()]
-        self.finish([pool, source, None, target], expected)
+        expected = self.torch.empty(self.rows, self.width * count, device="cuda", dtype=self.torch.float64)
+        expected[target.long()] = self.torch.cat(pools, 1).double()[source.long()]
+        self.finish([*pools, source, *[None] * count, target], expected)
 
     def norm(self):
         request, torch = self.request, self.torch
@@ -110,13 +118,17 @@ class Case:
 
     def rope(self):
         torch, heads, d = self.torch, self.request["heads"], self.request["width"]
+        more = self.request.get("keyHeads")
+        self.widths += [more * d] if more else []
+        heads += more or 0
         x, positions = self.random(self.rows, heads, d), self.integers(self.rows, 100)
         angles = torch.rand(100, d // 2, generator=self.generator, device="cuda") * 6
         table = torch.cat([angles.cos(), angles.sin()], 1)
         cos, sin = (part.double()[positions.long()][:, None] for part in (table[:, : d // 2], table[:, d // 2:]))
         a, b = x.double()[..., : d // 2], x.double()[..., d // 2:]
         y = torch.cat([a * cos - b * sin, b * cos + a * sin], -1)
-        self.finish([x.reshape(self.rows, self.width), positions, table], y.reshape(self.rows, self.width))
+        parts = x.reshape(self.rows, heads * d).split(self.widths, 1)
+        self.finish([*[part.contiguous() for part in parts], positions, table], y.reshape(self.rows, heads * d))
 
     def embed(self):
         torch = self.torch
@@ -163,16 +175,11 @@ def run(directory):
             case = Case(torch, request, rows, generator)
             results = []
             for _ in range(3):
-                whole = case.output(case.start)
-                y = whole[:rows]
-                arguments = list(case.arguments)
-                if None in arguments:
-                    arguments[arguments.index(None)] = y
-                else:
-                    arguments.append(y)
-                kernel(*arguments)
+                wholes = case.outputs()
+                places = iter(wholes)
+                kernel(*[next(places)[:rows] if argument is None else argument for argument in case.arguments])
                 torch.cuda.synchronize()
-                results.append(whole)
+                results.append(torch.cat(wholes, 1))
             y = results[0][:rows].double()
             error = float((y - case.expected).abs().max() / case.expected.abs().max().clamp(min=1e-30)) if rows else 0.0
             bound = {"bf16": 4.5e-3, "f16": 6e-4}[request["element"]]

@@ -7,6 +7,7 @@
 #include "mlir/Dialect/LLVMIR/NVVMDialect.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
+#include "mlir/Interfaces/SideEffectInterfaces.h"
 #include "rshard/Target/CUDA/GenerateKernels.h"
 #include "rshard/Target/CUDA/Passes.h"
 #include "rshard/Target/Segment/ConvertSegments.h"
@@ -172,6 +173,23 @@ FailureOr<Value> ConvertToKernels::gatheredQuery(AttendOp attend, Value frame,
       memref::SubViewOp::create(ops, loc, buffer, offsets, sizes, strides));
 }
 
+/// The append behind `append` that copies the same rows of another pool, such
+/// as values behind keys; null if there is none, or if something that may need
+/// the rows stands between them.
+AppendRowsOp partnerOf(AppendRowsOp append) {
+  for (Operation *next = append->getNextNode(); next;
+       next = next->getNextNode()) {
+    auto other = dyn_cast<AppendRowsOp>(next);
+    if (other && other.getSource() == append.getSource() &&
+        other.getRow() == append.getRow() &&
+        other.getRows().getType() == append.getRows().getType())
+      return other;
+    if (!isMemoryEffectFree(next))
+      break;
+  }
+  return {};
+}
+
 /// Gathers, appends and attention. Queries are gathered once per grid row, by
 /// the row's first cell, into a buffer that has the layout of the row's
 /// results.
@@ -186,7 +204,12 @@ LogicalResult ConvertToKernels::convertDriver(cuda::KernelLibrary &kernels) {
                                isa<AttendOp>(op) ? computed : moved)))
       return failure();
   declareScratch(work);
+  llvm::DenseSet<Operation *> paired; // with an append before
   for (Operation *op : work) {
+    if (paired.contains(op)) {
+      op->erase();
+      continue;
+    }
     OpBuilder ops(op);
     Location loc = op->getLoc();
     auto found = frameOf(op);
@@ -228,13 +251,27 @@ LogicalResult ConvertToKernels::convertDriver(cuda::KernelLibrary &kernels) {
       arguments.push_back(arith::SubIOp::create(ops, loc, one, first));
       cuda::emitRun(ops, loc, frame, kernels.attention(params), query,
                     arguments);
+    } else if (auto append = dyn_cast<AppendRowsOp>(op)) {
+      SmallVector<Value> pools{append.getRows()}, caches{append.getTarget()};
+      if (AppendRowsOp partner = partnerOf(append)) {
+        pools.push_back(partner.getRows());
+        caches.push_back(partner.getTarget());
+        paired.insert(partner);
+        ops.setInsertionPoint(partner);
+      }
+      SmallVector<Value> arguments = views(pools);
+      arguments.append(views(append.getSource()));
+      arguments.append(views(caches));
+      arguments.append(views(append.getRow()));
+      auto type = cast<MemRefType>(append.getRows().getType());
+      RunOp::create(ops, loc,
+                    kernels.append(type.getDimSize(1), type.getElementType(),
+                                   static_cast<int64_t>(pools.size())),
+                    frame, arguments);
     } else {
       auto type = cast<MemRefType>(op->getOperand(0).getType());
-      int64_t width = type.getDimSize(1);
       RunOp::create(ops, loc,
-                    isa<GatherOp>(op)
-                        ? kernels.gather(width, type.getElementType())
-                        : kernels.append(width, type.getElementType()),
+                    kernels.gather(type.getDimSize(1), type.getElementType()),
                     frame, views(op->getOperands()));
     }
     op->erase();

@@ -3,7 +3,8 @@
 #include "Activate.h"
 #include "RowElements.h"
 #include "rshard/Target/CUDA/KernelLibrary.h"
-#include "llvm/ADT/Twine.h"
+#include "llvm/ADT/STLExtras.h"
+#include <numeric>
 
 using namespace mlir;
 
@@ -130,45 +131,60 @@ SymbolRefAttr KernelLibrary::addRow(int64_t width, Type element) {
                      });
 }
 
-SymbolRefAttr KernelLibrary::rope(int64_t heads, int64_t headSize,
+SymbolRefAttr KernelLibrary::rope(ArrayRef<int64_t> heads, int64_t headSize,
                                   Type element) {
-  int64_t half = headSize / 2, width = heads * headSize;
-  int64_t count = elementsPerAccess(half, element);
-  RowAccesses accesses(heads * half, count);
+  int64_t half = headSize / 2, count = elementsPerAccess(half, element);
+  int64_t all = std::accumulate(heads.begin(), heads.end(), int64_t(0));
+  auto matrices = static_cast<int64_t>(heads.size());
+  RowAccesses accesses(all * half, count);
   Launch launch;
   launch.threads = accesses.threads();
-  launch.grid = {blocksOf(3, 1)};
-  launch.parameters = {pointer(0), pointer(1), pointer(2), pointer(3)};
-  return define(
-      ("rope_" + Twine(heads) + "x" + Twine(headSize) + "_" +
-       elementName(element))
-          .str(),
-      launch, [&](DeviceBuilder &k, ValueRange in) {
-        Global x = k.asGlobal(in[0]), table = k.asGlobal(in[2]),
-               y = k.asGlobal(in[3]);
-        Int row = k.block();
-        // The global position (C4).
-        Int position = k.loadInt(k.asGlobal(in[1]), row);
-        accesses.forEach(k, [&](Int pair) {
-          Int head = pair / half, at = pair - head * half;
-          Long low = elementAt(k, row, width, head * headSize + at);
-          Long angle = elementAt(k, position, headSize, at);
-          auto a = loadElements(k, x, low, element, count, false);
-          auto b = loadElements(k, x, low + half, element, count, false);
-          SmallVector<Float> first, second;
-          for (int64_t i = 0; i != count; ++i) {
-            auto angleAt = [&](int64_t offset) {
-              return k.asFloat(
-                  k.load(k.f32(), k.at(table, angle + offset, k.f32()), true));
-            };
-            Float cos = angleAt(i), sin = angleAt(half + i);
-            first.push_back(k.fma(a[i], cos, -(b[i] * sin)));
-            second.push_back(k.fma(b[i], cos, a[i] * sin));
-          }
-          storeElements(k, first, y, low, element);
-          storeElements(k, second, y, low + half, element);
+  launch.grid = {blocksOf(matrices + 2, 1)};
+  for (int64_t i = 0; i != 2 * matrices + 2; ++i)
+    launch.parameters.push_back(pointer(i));
+  std::string name = "rope_";
+  for (int64_t number : heads)
+    name += std::to_string(number) + "_";
+  name.back() = 'x';
+  name += std::to_string(headSize) + "_" + elementName(element);
+  return define(name, launch, [&](DeviceBuilder &k, ValueRange in) {
+    size_t shared = heads.size();
+    Global table = k.asGlobal(in[shared + 1]);
+    Int row = k.block();
+    // The global position (C4).
+    Int position = k.loadInt(k.asGlobal(in[shared]), row);
+    auto rotate = [&](Global x, Global y, Long low, Int at) {
+      Long angle = elementAt(k, position, headSize, at);
+      auto a = loadElements(k, x, low, element, count, false);
+      auto b = loadElements(k, x, low + half, element, count, false);
+      SmallVector<Float> first, second;
+      for (int64_t i = 0; i != count; ++i) {
+        auto angleAt = [&](int64_t offset) {
+          return k.asFloat(
+              k.load(k.f32(), k.at(table, angle + offset, k.f32()), true));
+        };
+        Float cos = angleAt(i), sin = angleAt(half + i);
+        first.push_back(k.fma(a[i], cos, -(b[i] * sin)));
+        second.push_back(k.fma(b[i], cos, a[i] * sin));
+      }
+      storeElements(k, first, y, low, element);
+      storeElements(k, second, y, low + half, element);
+    };
+    accesses.forEach(k, [&](Int pair) {
+      Int head = pair / half, at = pair - head * half;
+      int64_t begin = 0;
+      for (auto [i, number] : llvm::enumerate(heads)) {
+        int64_t end = begin + number;
+        k.when((head > begin - 1) & (head < end), [&] {
+          rotate(k.asGlobal(in[i]), k.asGlobal(in[shared + 2 + i]),
+                 elementAt(k, row, number * headSize,
+                           (head - begin) * headSize + at),
+                 at);
         });
-      });
+        begin = end;
+      }
+    });
+  });
 }
 
 SymbolRefAttr KernelLibrary::embed(const EmbedParams &params) {
@@ -238,20 +254,30 @@ SymbolRefAttr KernelLibrary::gather(int64_t width, Type element) {
                 });
 }
 
-SymbolRefAttr KernelLibrary::append(int64_t width, Type element) {
-  int64_t count = elementsPerAccess(width, element);
-  RowAccesses accesses(width, count);
+SymbolRefAttr KernelLibrary::append(int64_t width, Type element,
+                                    int64_t count) {
+  int64_t perAccess = elementsPerAccess(width, element);
+  RowAccesses accesses(width, perAccess);
   Launch launch;
   launch.threads = accesses.threads();
-  launch.grid = {blocksOf(1, 1)};
-  launch.parameters = {pointer(0), pointer(1), pointer(2), pointer(3)};
-  return define("append_" + std::to_string(width) + "_" + elementName(element),
-                launch, [&](DeviceBuilder &k, ValueRange in) {
-                  Int i = k.block();
-                  copyRow(k, accesses, width, element, count, k.asGlobal(in[0]),
-                          k.loadInt(k.asGlobal(in[1]), i), k.asGlobal(in[2]),
-                          k.loadInt(k.asGlobal(in[3]), i));
-                });
+  launch.blocks = count; // of a row, one for every cache
+  launch.grid = {blocksOf(count, 1)};
+  for (int64_t i = 0; i != 2 * count + 2; ++i)
+    launch.parameters.push_back(pointer(i));
+  std::string name = "append_" + std::to_string(width) +
+                     (count > 1 ? "x" + std::to_string(count) : "") + "_" +
+                     elementName(element);
+  return define(name, launch, [&](DeviceBuilder &k, ValueRange in) {
+    auto caches = static_cast<size_t>(count);
+    Int i = k.block() / count, which = k.block() % count;
+    Int source = k.loadInt(k.asGlobal(in[caches]), i),
+        target = k.loadInt(k.asGlobal(in.back()), i);
+    for (size_t cache = 0; cache != caches; ++cache)
+      k.when(which == static_cast<int64_t>(cache), [&] {
+        copyRow(k, accesses, width, element, perAccess, k.asGlobal(in[cache]),
+                source, k.asGlobal(in[caches + 1 + cache]), target);
+      });
+  });
 }
 
 } // namespace rshard::cuda

@@ -75,7 +75,7 @@ LogicalResult SegmentKernels::emit(const Step &step, Value y) {
       .Case([&](LinearOp) { return emitLinear(step, y); })
       .Case([&](EmbeddingOp) { return emitEmbedding(step, y); })
       .Case([&](NormOp op) { return emitNorm(op, y); })
-      .Case([&](RopeOp op) { return emitRope(op, y); })
+      .Case([&](RopeOp) { return emitRope(step); })
       .Case([&](ActivationOp op) {
         return run(loc, kernels.activation(width, op.getKind(), element),
                    {at(op.getInput()), y});
@@ -125,7 +125,8 @@ LogicalResult SegmentKernels::emitLinear(const Step &step, Value y) {
   params.residual = !!step.residual;
   params.gated = isa<GatedOp>(step.op);
   SmallVector<Value> matrices{op.getWeight()}, biases{op.getBias()};
-  for (LinearOp other : step.others) {
+  for (Operation *part : step.others) {
+    auto other = cast<LinearOp>(part);
     matrices.push_back(other.getWeight());
     biases.push_back(other.getBias());
   }
@@ -195,13 +196,24 @@ LogicalResult SegmentKernels::emitNorm(NormOp op, Value y) {
   return run(op.getLoc(), kernels.norm(params), arguments);
 }
 
-LogicalResult SegmentKernels::emitRope(RopeOp op, Value y) {
+LogicalResult SegmentKernels::emitRope(const Step &step) {
+  auto op = cast<RopeOp>(step.op);
   auto type = cast<ShapedType>(op.getInput().getType());
   auto angles = getRotary(op);
   if (failed(angles))
     return failure();
+  SmallVector<int64_t> heads;
+  SmallVector<Value> inputs, outputs;
+  for (Value result : step.results()) {
+    auto rope = result.getDefiningOp<RopeOp>();
+    heads.push_back(cast<ShapedType>(result.getType()).getDimSize(1));
+    inputs.push_back(at(rope.getInput()));
+    outputs.push_back(at(result));
+  }
+  SmallVector<Value> arguments = inputs;
+  arguments.append({at(op.getPositions()), *angles});
+  arguments.append(outputs);
   return run(op.getLoc(),
-             kernels.rope(type.getDimSize(1), type.getDimSize(2),
-                          type.getElementType()),
-             {at(op.getInput()), at(op.getPositions()), *angles, y});
+             kernels.rope(heads, type.getDimSize(2), type.getElementType()),
+             arguments);
 }

@@ -22,7 +22,7 @@ public:
       : SegmentEmitter(weights), kernels(kernels) {}
 
   FusionRules fusionRules() const override {
-    return {.joinLinears = true, .gatedLinears = 8};
+    return {.joinLinears = true, .joinRopes = true, .gatedLinears = 8};
   }
 
 protected:
@@ -33,7 +33,7 @@ private:
   mlir::LogicalResult emitNorm(NormOp op, mlir::Value y);
   mlir::LogicalResult emitLinear(const Step &step, mlir::Value y);
   mlir::LogicalResult emitEmbedding(const Step &step, mlir::Value y);
-  mlir::LogicalResult emitRope(RopeOp op, mlir::Value y);
+  mlir::LogicalResult emitRope(const Step &step);
   /// Weights as the kernels read them: matrices and tables [N, K] of `element`,
   /// vectors f32 [N]. Several are one, one below the other or, for a gated
   /// product, in blocks of 8 rows in turn.

@@ -7,16 +7,11 @@
 #include "llvm/ADT/STLExtras.h"
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/ADT/TypeSwitch.h"
-#include "llvm/Support/MathExtras.h"
 #include <algorithm>
 
 using namespace mlir;
 
 namespace rshard {
-
-static int64_t widthOf(Value value) {
-  return getRowWidth(cast<ShapedType>(value.getType()));
-}
 
 /// The op before `part` in a fused group: the one that makes its operand that
 /// is not the residual.
@@ -30,8 +25,8 @@ static Operation *previous(const Step &step, Operation *part) {
 SmallVector<Value, 3> Step::results() const {
   SmallVector<Value, 3> all{result};
   if (!isa<GatedOp>(op))
-    for (LinearOp other : others)
-      all.push_back(other.getResult());
+    for (Operation *other : others)
+      all.push_back(other->getResult(0));
   return all;
 }
 
@@ -106,12 +101,14 @@ Step SegmentPlan::stepOf(Operation &op) {
     step.residual = other;
     // A linear reads all of its input for every element that it writes.
     if (!llvm::is_contained(step.reads, other))
-      step.inPlace.push_back(other);
+      step.inPlace.push_back({other, step.result});
     step.reads.push_back(other);
   };
   auto elementwise = [&](ValueRange operands) {
-    llvm::append_range(step.reads, operands);
-    llvm::append_range(step.inPlace, operands);
+    for (Value operand : operands) {
+      step.reads.push_back(operand);
+      step.inPlace.push_back({operand, step.result});
+    }
   };
   llvm::TypeSwitch<Operation *>(&op)
       .Case([&](LinearOp op) { linear(op, nullptr); })
@@ -159,7 +156,7 @@ Step SegmentPlan::stepOf(Operation &op) {
         auto up = op.getUp().getDefiningOp<LinearOp>();
         if (rules.gatedLinears && gate && up && gate != up &&
             gate->hasOneUse() && up->hasOneUse() && packTogether(gate, up) &&
-            widthOf(op.getResult()) % rules.gatedLinears == 0) {
+            getRowWidth(op.getResult()) % rules.gatedLinears == 0) {
           linear(gate, nullptr);
           step.others.push_back(up);
           step.activation = op.getKind();
@@ -188,7 +185,7 @@ static void remarkFusion(func::FuncOp segment, ArrayRef<Step> steps) {
       if (part == step.root)
         break;
     }
-    for (LinearOp other : step.others)
+    for (Operation *other : step.others)
       names.push_back(other->getName().getStringRef());
     if (names.size() < 2)
       continue;
@@ -215,7 +212,7 @@ LogicalResult SegmentPlan::collectSteps() {
     Step step = stepOf(op);
     if (!step.op)
       return op.emitOpError("has no kernel");
-    for (LinearOp other : step.others) {
+    for (Operation *other : step.others) {
       fused.insert(other);
       ++numFused;
     }
@@ -229,6 +226,8 @@ LogicalResult SegmentPlan::collectSteps() {
   std::reverse(steps.begin(), steps.end());
   if (rules.joinLinears)
     joinLinears();
+  if (rules.joinRopes)
+    joinRopes();
   remarkFusion(segment, steps);
 
   for (auto [i, step] : llvm::enumerate(steps)) {
@@ -259,104 +258,49 @@ void SegmentPlan::joinLinears() {
       joined.push_back(std::move(step));
       continue;
     }
-    first->others.push_back(cast<LinearOp>(step.op));
+    first->others.push_back(step.op);
     ++numFused;
   }
   steps = std::move(joined);
 }
 
-//===----------------------------------------------------------------------===//
-// Storage
-//===----------------------------------------------------------------------===//
-
-/// Whether `step` may be the first to write `output`: every input that may be
-/// the same rows has been read, or is read by that step element by element.
-bool SegmentPlan::mayWrite(unsigned output, size_t step, MayAlias mayAlias) {
-  for (BlockArgument argument : segment.getArguments().drop_front()) {
-    auto use = lastUse.find(argument);
-    if (use == lastUse.end() || use->second < step ||
-        !mayAlias(argument.getArgNumber() - 1, output))
-      continue;
-    if (use->second > step ||
-        !llvm::is_contained(steps[step].inPlace, Value(argument)))
-      return false;
-  }
-  return true;
-}
-
-void SegmentPlan::assignOutputs(MayAlias mayAlias) {
-  for (BlockArgument argument : segment.getArguments().drop_front())
-    storage[argument] = {Storage::Input, argument.getArgNumber() - 1};
-  for (auto [i, value] : llvm::enumerate(
-           segment.getBody().front().getTerminator()->getOperands())) {
-    unsigned output = static_cast<unsigned>(i);
-    auto step = definition.find(value);
-    if (step != definition.end() && !storage.contains(value) &&
-        mayWrite(output, step->second, mayAlias))
-      storage[value] = {Storage::Output, output};
-    else
-      copies.push_back(output);
-  }
-  // A value that dies where an output is made in place of it lives there too.
-  for (size_t i = steps.size(); i-- > 0;) {
-    const Step &step = steps[i];
-    auto place = storage.find(step.result);
-    if (place == storage.end() || place->second.kind != Storage::Output)
-      continue;
-    Storage output = place->second;
-    for (Value value : step.inPlace) {
-      auto origin = definition.find(value);
-      if (origin == definition.end() || storage.contains(value) ||
-          lastUse.lookup(value) != i ||
-          widthOf(value) != widthOf(step.result) ||
-          !mayWrite(output.index, origin->second, mayAlias))
-        continue;
-      storage[value] = output;
-      break;
-    }
-  }
-}
-
-/// A linear scan over the steps: first fit among the slots of live values.
-void SegmentPlan::assignWorkspace() {
-  // 16 columns are 64 bytes: slots keep the buffer's alignment.
-  auto slotWidth = [](Value value) {
-    return static_cast<int64_t>(llvm::alignTo(widthOf(value), 16));
+/// Rotations to the same positions become one step, at the place of the last,
+/// unless a step in between reads the result of one before.
+void SegmentPlan::joinRopes() {
+  auto fits = [](const Step &first, const Step &second) {
+    auto a = dyn_cast<RopeOp>(first.op), b = dyn_cast<RopeOp>(second.op);
+    auto rowsOf = [](RopeOp op) {
+      return cast<ShapedType>(op.getResult().getType());
+    };
+    return a && b && a.getPositions() == b.getPositions() &&
+           a.getRotary() == b.getRotary() &&
+           rowsOf(a).getElementType() == rowsOf(b).getElementType() &&
+           rowsOf(a).getShape().back() == rowsOf(b).getShape().back();
   };
-  SmallVector<Value> live;
-  auto place = [&](size_t i, const Step &step, Value result) {
-    // A slot may be taken over by the result that is made in place of it.
-    auto successor = llvm::find_if(step.inPlace, [&](Value value) {
-      return llvm::is_contained(live, value) && lastUse.lookup(value) == i &&
-             widthOf(value) == widthOf(result);
+  auto readsNone = [](const Step &step, ValueRange values) {
+    return llvm::none_of(step.reads, [&](Value read) {
+      return llvm::is_contained(values, read);
     });
-    llvm::erase_if(live, [&](Value value) {
-      return lastUse.lookup(value) < i ||
-             (successor != step.inPlace.end() && value == *successor);
-    });
-    if (successor != step.inPlace.end()) {
-      // A copy: inserting may move what a reference into the map refers to.
-      Storage slot = storage.lookup(*successor);
-      storage[result] = slot;
-    } else {
-      llvm::sort(live, [&](Value a, Value b) {
-        return storage[a].index < storage[b].index;
-      });
-      int64_t begin = 0;
-      for (Value value : live) {
-        if (storage[value].index - begin >= slotWidth(result))
-          break;
-        begin = storage[value].index + slotWidth(value);
-      }
-      storage[result] = {Storage::Workspace, begin};
-      workspaceWidth = std::max(workspaceWidth, begin + slotWidth(result));
-    }
-    live.push_back(result);
   };
-  for (auto [i, step] : llvm::enumerate(steps))
-    for (Value result : step.results())
-      if (!storage.contains(result))
-        place(i, step, result);
+  for (size_t i = 0; i < steps.size(); ++i) {
+    size_t last = i + 1;
+    while (last < steps.size() && readsNone(steps[last], steps[i].results()) &&
+           !fits(steps[i], steps[last]))
+      ++last;
+    if (last == steps.size() || !fits(steps[i], steps[last]) ||
+        !readsNone(steps[last], steps[i].results()))
+      continue;
+    // The later one takes over what the earlier one does, and comes first.
+    Step joined = std::move(steps[i]);
+    joined.others.push_back(steps[last].op);
+    llvm::append_range(joined.others, steps[last].others);
+    llvm::append_range(joined.reads, steps[last].reads);
+    llvm::append_range(joined.inPlace, steps[last].inPlace);
+    steps[last] = std::move(joined);
+    steps.erase(steps.begin() + static_cast<ptrdiff_t>(i));
+    ++numFused;
+    --i;
+  }
 }
 
 } // namespace rshard

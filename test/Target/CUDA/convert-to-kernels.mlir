@@ -20,10 +20,24 @@
 // CHECK: rshard.run @kernels::@linear_small{{.*}} of %[[FRAME]](%[[N]], %[[W]], %[[Q]], %[[K]], %[[V]]) :
 // CHECK: } else {
 // CHECK: rshard.run @kernels::@linear_{{[pc].*}} of %[[FRAME]](%[[N]], %[[W]], %[[Q]], %[[K]], %[[V]]) :
-// RoPE in place of the queries.
-// CHECK: rshard.run @kernels::@rope_4x16_bf16 of %[[FRAME]](%[[Q]], %[[P]], %{{.*}}, %[[Q]]) :
+// RoPE in place of the queries and keys, in one launch.
+// CHECK: rshard.run @kernels::@rope_4_2x16_bf16 of %[[FRAME]](%[[Q]], %[[K]], %[[P]], %{{.*}}, %[[Q]], %[[K]]) :
+// CHECK-LABEL: func.func private @leave(
+// CHECK-SAME: %[[LAYER:.*]]: index, %[[FRAME:.*]]: !rshard.frame, %[[A:[^:]*]]: {{[^%]*}}, %[[B:[^:]*]]: {{[^%]*}}, %[[P:[^:]*]]: {{[^%]*}}, %[[AR:[^:]*]]: {{[^%]*}}, %[[BR:[^:]*]]:
+// The second reads what the first one gives. That is not made in its output,
+// the rows of %b, which are read later.
+// CHECK: rshard.run @kernels::@rope_4x16_bf16 of %[[FRAME]](%[[A]], %[[P]], %{{.*}}, %[[W:.*]]) :
+// CHECK: rshard.run @kernels::@add_64_bf16 of %[[FRAME]](%[[W]], %[[B]], %[[BR]]) :
+// CHECK: rshard.run @kernels::@rope_4x16_bf16 of %[[FRAME]](%[[BR]], %[[P]], %{{.*}}, %[[BR]]) :
+// CHECK: rshard.run @kernels::@copy_64_bf16 of %[[FRAME]](%[[W]], %[[AR]]) :
 // CHECK-LABEL: func.func @step(
+// CHECK-SAME: %[[FRAME:.*]]: !rshard.frame
 // CHECK: call @enter(
+// Keys and values that are copied by the same lists are one launch.
+// CHECK: rshard.run @kernels::@append_32x2_bf16 of %[[FRAME]](%[[K:.*]], %[[V:.*]], %[[I:.*]], %[[KC:.*]], %[[VC:.*]], %[[J:.*]]) :
+// CHECK-NOT: append_32x2
+// CHECK: rshard.run @kernels::@append_32_bf16 of %[[FRAME]](
+// CHECK: rshard.run @kernels::@append_32_bf16 of %[[FRAME]](
 // CHECK: gpu.module @kernels
 
 // Arguments are pairs of an address and a number of rows on the function's stack.
@@ -42,9 +56,14 @@ rshard.rotary @rope [1.0, 0.1, 0.01, 0.001, 0.0001, 0.00001, 0.000001, 0.0000001
 rshard.buffer @rotary.rope rows "positions" : memref<?x16xf32>
 rshard.buffer @comp.x rows "comp" : memref<?x64xbf16>
 rshard.buffer @pool.query rows "pool_query" : memref<?x64xbf16>
+rshard.buffer @pool.other rows "pool_query" : memref<?x64xbf16>
 rshard.buffer @pool.key rows "pool_key" : memref<?x32xbf16>
 rshard.buffer @pool.value rows "pool_key" : memref<?x32xbf16>
+rshard.buffer @cache.key rows "cache" : memref<?x32xbf16>
+rshard.buffer @cache.value rows "cache" : memref<?x32xbf16>
 rshard.table @comp.position
+rshard.table @append.source
+rshard.table @append.row
 func.func private @enter(%layer: index, %x: tensor<?x64xbf16>, %p: tensor<?xi32>) -> (tensor<?x4x16xbf16>, tensor<?x2x16xbf16>, tensor<?x2x16xbf16>) {
   %s = rshard.parameter @scale[%layer] : tensor<64xf32>
   %wq = rshard.parameter @wq[%layer] : tensor<64x64xf32>
@@ -55,7 +74,14 @@ func.func private @enter(%layer: index, %x: tensor<?x64xbf16>, %p: tensor<?xi32>
   %qr = rshard.rope %q at %p by @rope : tensor<?x4x16xbf16>, tensor<?xi32>
   %k = rshard.linear %y, %wk : (tensor<?x64xbf16>, tensor<32x64xf32>) -> tensor<?x2x16xbf16>
   %v = rshard.linear %y, %wv : (tensor<?x64xbf16>, tensor<32x64xf32>) -> tensor<?x2x16xbf16>
-  return %qr, %k, %v : tensor<?x4x16xbf16>, tensor<?x2x16xbf16>, tensor<?x2x16xbf16>
+  %kr = rshard.rope %k at %p by @rope : tensor<?x2x16xbf16>, tensor<?xi32>
+  return %qr, %kr, %v : tensor<?x4x16xbf16>, tensor<?x2x16xbf16>, tensor<?x2x16xbf16>
+}
+func.func private @leave(%layer: index, %a: tensor<?x4x16xbf16>, %b: tensor<?x4x16xbf16>, %p: tensor<?xi32>) -> (tensor<?x4x16xbf16>, tensor<?x4x16xbf16>) {
+  %ar = rshard.rope %a at %p by @rope : tensor<?x4x16xbf16>, tensor<?xi32>
+  %s = rshard.add %ar, %b : tensor<?x4x16xbf16>
+  %br = rshard.rope %s at %p by @rope : tensor<?x4x16xbf16>, tensor<?xi32>
+  return %ar, %br : tensor<?x4x16xbf16>, tensor<?x4x16xbf16>
 }
 func.func @step(%frame: !rshard.frame) {
   %c2 = arith.constant 2 : index
@@ -65,5 +91,16 @@ func.func @step(%frame: !rshard.frame) {
   %v = rshard.get_buffer %frame[@pool.value] : memref<?x32xbf16>
   %p = rshard.get_table %frame[@comp.position] : memref<?xi32>
   rshard.launch @enter layer %c2 of %frame ins(%x, %p) outs(%q, %k, %v) : (memref<?x64xbf16>, memref<?xi32>) -> (memref<?x64xbf16>, memref<?x32xbf16>, memref<?x32xbf16>)
+  %y = rshard.get_buffer %frame[@pool.other] : memref<?x64xbf16>
+  rshard.launch @leave layer %c2 of %frame ins(%x, %q, %p) outs(%q, %y) : (memref<?x64xbf16>, memref<?x64xbf16>, memref<?xi32>) -> (memref<?x64xbf16>, memref<?x64xbf16>)
+  %source = rshard.get_table %frame[@append.source] : memref<?xi32>
+  %row = rshard.get_table %frame[@append.row] : memref<?xi32>
+  %kc = rshard.get_buffer %frame[@cache.key] : memref<?x32xbf16>
+  %vc = rshard.get_buffer %frame[@cache.value] : memref<?x32xbf16>
+  rshard.append_rows %k[%source] into %kc[%row] : memref<?x32xbf16>, memref<?xi32>, memref<?x32xbf16>, memref<?xi32>
+  rshard.append_rows %v[%source] into %vc[%row] : memref<?x32xbf16>, memref<?xi32>, memref<?x32xbf16>, memref<?xi32>
+  // By other lists, or behind something that writes.
+  rshard.append_rows %k[%source] into %kc[%row] : memref<?x32xbf16>, memref<?xi32>, memref<?x32xbf16>, memref<?xi32>
+  rshard.append_rows %v[%row] into %vc[%source] : memref<?x32xbf16>, memref<?xi32>, memref<?x32xbf16>, memref<?xi32>
   return
 }

@@ -142,9 +142,11 @@ public:
   /// (x[?,W], row[W] f32, y[?,W]): adds one row to every row; y may be x.
   mlir::SymbolRefAttr addRow(int64_t width, mlir::Type element);
 
-  /// (x[?,H*d], position[?] i32, table[?,d] f32, y[?,H*d]); row p of the table
-  /// holds the d/2 cosines of position p, then its d/2 sines (C4). y may be x.
-  mlir::SymbolRefAttr rope(int64_t heads, int64_t headSize, mlir::Type element);
+  /// (x[?,H*d]..., position[?] i32, table[?,d] f32, y[?,H*d]...), one x and one
+  /// y for every number of heads; row p of the table holds the d/2 cosines of
+  /// position p, then its d/2 sines (C4). Each y may be its x.
+  mlir::SymbolRefAttr rope(llvm::ArrayRef<int64_t> heads, int64_t headSize,
+                           mlir::Type element);
 
   /// (id[?] i32, table[?,W], constant[W]?, y[?,W]).
   mlir::SymbolRefAttr embed(const EmbedParams &params);
@@ -153,9 +155,10 @@ public:
   /// below the size of source.
   mlir::SymbolRefAttr gather(int64_t width, mlir::Type element);
 
-  /// (pool[?,W], source[?] i32, cache[?,W], row[?] i32): cache[row[i]] =
-  /// pool[source[i]] for every i below the size of source.
-  mlir::SymbolRefAttr append(int64_t width, mlir::Type element);
+  /// (pool[?,W]..., source[?] i32, cache[?,W]..., row[?] i32), `count` pools
+  /// and as many caches: cache[row[i]] = pool[source[i]] for every i below the
+  /// size of source.
+  mlir::SymbolRefAttr append(int64_t width, mlir::Type element, int64_t count);
 
   /// (o[?,H*d], lse[?,H] f32, begin[?] i32, source[?] i32, y[?,H*d]): row i
   /// merges the partials source[begin[i]], ..., source[begin[i+1]-1] in that

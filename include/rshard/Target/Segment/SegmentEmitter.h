@@ -55,9 +55,7 @@ protected:
                         llvm::StringRef pack, mlir::MemRefType type);
   /// Its angles, a buffer of the frame.
   mlir::FailureOr<mlir::Value> getRotary(RopeOp op);
-  static int64_t widthOf(mlir::Value value) {
-    return getRowWidth(llvm::cast<mlir::ShapedType>(value.getType()));
-  }
+  static int64_t widthOf(mlir::Value rows) { return getRowWidth(rows); }
 
   WeightSlots &weights;
   mlir::OpBuilder ops{static_cast<mlir::MLIRContext *>(nullptr)};

@@ -17,25 +17,35 @@
 
 namespace rshard {
 
+/// Columns of a tensor of rows.
+inline int64_t getRowWidth(mlir::Value rows) {
+  return getRowWidth(llvm::cast<mlir::ShapedType>(rows.getType()));
+}
+
 /// One kernel call.
 struct Step {
   /// The op whose result the call computes: the last one of a fused group.
   mlir::Operation *op = nullptr;
   /// The first op of a fused group: the linear or embedding.
   mlir::Operation *root = nullptr;
-  /// Further linears of the root's input that the call computes: each has a
-  /// result of its own, or it is the up projection of a gated group.
-  llvm::SmallVector<LinearOp, 2> others;
+  /// Further linears of the root's input, or rotations to the root's positions,
+  /// that the call computes: each has a result of its own, or it is the up
+  /// projection of a gated group.
+  llvm::SmallVector<mlir::Operation *, 2> others;
   std::optional<Activation> activation;
   mlir::Value residual; ///< added to a linear or embedding
   mlir::Value constant; ///< row added to an embedding
   /// Tensors of rows that the call reads.
   llvm::SmallVector<mlir::Value, 4> reads;
-  /// Those whose storage the result may take over, because the kernel reads an
-  /// element before it writes it.
-  llvm::SmallVector<mlir::Value, 2> inPlace;
+  /// Those whose storage a result may take over, because the kernel reads an
+  /// element before it writes it there.
+  struct TakeOver {
+    mlir::Value from, to;
+    bool operator==(const TakeOver &) const = default;
+  };
+  llvm::SmallVector<TakeOver, 2> inPlace;
   mlir::Value result;
-  /// The results, `result` first: several if the call computes several linears.
+  /// The results, `result` first: several if the call computes several ops.
   llvm::SmallVector<mlir::Value, 3> results() const;
 };
 
@@ -43,6 +53,8 @@ struct Step {
 struct FusionRules {
   /// Linears of one input, such as queries, keys and values.
   bool joinLinears = false;
+  /// Rotations to the same positions by the same angles: queries and keys.
+  bool joinRopes = false;
   /// Two linears of one input and the gated product of their results, if their
   /// width is a multiple of this; 0: never.
   int64_t gatedLinears = 0;
@@ -78,10 +90,12 @@ private:
       : segment(segment), rules(rules) {}
   mlir::LogicalResult collectSteps();
   void joinLinears();
+  void joinRopes();
   Step stepOf(mlir::Operation &op);
   void assignOutputs(MayAlias mayAlias);
   void assignWorkspace();
-  bool mayWrite(unsigned output, size_t step, MayAlias mayAlias);
+  bool mayWrite(unsigned output, size_t step, mlir::Value value,
+                MayAlias mayAlias);
 
   mlir::func::FuncOp segment;
   FusionRules rules;
