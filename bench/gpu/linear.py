@@ -12,7 +12,7 @@ import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "test" / "gpu"))
 
-SCHEDULES = ("p192", "p128", "c1")
+SCHEDULES = ("p192", "p128")
 LAYER = {  # of a Llama 8B
     "qkv": {"inputs": 4096, "outputs": [4096, 1024, 1024]},
     "o": {"inputs": 4096, "outputs": [4096], "residual": True},
@@ -53,8 +53,7 @@ def wanted():
         for schedule in ("small8", "small16"):
             out.append(("few", name, spec, schedule))
     for name, spec in LAYER.items():
-        for schedule in ("p128", "c1"):
-            out.append(("between", name, spec, schedule))
+        out.append(("between", name, spec, "p128"))
     # What the compiler chooses.
     for rows in MANY_ROWS:
         out += [("choice", name, spec, rows) for name, spec in LAYER.items()]

@@ -20,8 +20,7 @@ PanelShape::PanelShape(const LinearParams &params,
   rowBytes = tileColumns * size % 128 == 0 ? 128 : 64;
   columns = rowBytes / size;
   buffers = schedule.staging / bytes();
-  bool cooperative = schedule.kind == LinearSchedule::Kind::Cooperative;
-  blocks = schedule.tileRows / (cooperative ? 128 : 64);
+  blocks = schedule.tileRows / 64;
   panelsPerTile = blocks * (tileColumns / columns);
   // Rows of a tensor map are multiples of 16 bytes, and a panel goes to one
   // result.

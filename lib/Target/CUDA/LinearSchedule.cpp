@@ -14,12 +14,11 @@ using Kind = LinearSchedule::Kind;
 
 // A band and a strip of tiles are about what the multiprocessors work on at
 // once, nearly square in elements.
-static constexpr std::array<LinearSchedule, 5> schedules{{
+static constexpr std::array<LinearSchedule, 4> schedules{{
     {"small8", Kind::Small, 8},
     {"small16", Kind::Small, 16},
     {"p128", Kind::PingPong, 128, 128, 6, 4096, 8, 16},
     {"p192", Kind::PingPong, 128, 192, 5, 2048, 8, 16},
-    {"c1", Kind::Cooperative, 128, 256, 4, 4096, 16, 8},
 }};
 
 llvm::ArrayRef<LinearSchedule> linearSchedules() { return schedules; }
@@ -31,8 +30,6 @@ const LinearSchedule *findLinearSchedule(llvm::StringRef name) {
 }
 
 // Fitted to the shapes of a Llama-8B layer and 8192^3 on an H200.
-/// The epilogue of a cooperative tile, in values of K.
-static constexpr double exposedInputs = 250;
 /// What tiles of 128 columns cost for reading more.
 static constexpr double smallTile = 1.015;
 /// A change of schedule from one number of rows to the next must gain this:
@@ -49,10 +46,8 @@ double linearCost(const LinearSchedule &schedule, int64_t rows, int64_t columns,
   int64_t tiles =
       ceilDiv(rows, schedule.tileRows) * ceilDiv(columns, schedule.tileColumns);
   double waves = real(ceilDiv(tiles, device.multiprocessors));
-  double depth =
-      real(inputs) + (schedule.kind == Kind::Cooperative ? exposedInputs : 0);
-  return waves * real(schedule.tileRows) * real(schedule.tileColumns) * depth *
-         (schedule.tileColumns > 128 ? 1.0 : smallTile);
+  return waves * real(schedule.tileRows) * real(schedule.tileColumns) *
+         real(inputs) * (schedule.tileColumns > 128 ? 1.0 : smallTile);
 }
 
 llvm::SmallVector<LinearChoice>

@@ -2,9 +2,8 @@
 //
 // One warp's thread copies tiles of x and w, 64 values of K at a time, into a
 // ring of stages; two warpgroups multiply them. Blocks stay and take every n-th
-// tile of the result. With PingPong each warpgroup has its own tile: while one
-// multiplies, the other finishes, and named barriers keep their products in
-// turn.
+// tile of the result. Each warpgroup has its own tile: while one multiplies,
+// the other finishes, and named barriers keep their products in turn.
 //
 //===----------------------------------------------------------------------===//
 
@@ -29,7 +28,6 @@ class PipelinedLinear {
 public:
   PipelinedLinear(const LinearParams &params, const LinearSchedule &schedule)
       : params(params), schedule(schedule), epilogue(params, schedule),
-        pingPong(schedule.kind == LinearSchedule::Kind::PingPong),
         blocksOfRows(epilogue.getShape().blocks),
         steps((params.inputs + depth - 1) / depth),
         order{(params.weightRows() + schedule.tileColumns - 1) /
@@ -72,7 +70,6 @@ private:
   const LinearParams &params;
   const LinearSchedule &schedule;
   LinearEpilogue epilogue;
-  bool pingPong;
   int64_t blocksOfRows, steps;
   TileOrder order;
   SharedLayout layout;
@@ -105,7 +102,7 @@ void PipelinedLinear::build(DeviceBuilder &k, ValueRange parameters) {
     for (int64_t i = 0; i != schedule.stages; ++i) {
       initBarrier(k, shared + (full + 8 * i), 1);
       // Each warp that multiplies the stage releases it.
-      initBarrier(k, shared + (empty + 8 * i), pingPong ? 4 : warps);
+      initBarrier(k, shared + (empty + 8 * i), 4);
     }
     epilogue.initialise(k, shared, warps);
     fenceBarrierInit(k);
@@ -153,9 +150,7 @@ Values PipelinedLinear::multiplyTile(DeviceBuilder &k, Stage &stage, Int turn) {
     for (int64_t block = 0; block != blocksOfRows; ++block)
       products.steps.push_back({/*a=*/2 * i + block * (64 * 128 / 16),
                                 /*b=*/2 * i, block * accumulatorsPerBlock()});
-  // A warpgroup of a shared tile has every other 64 rows.
-  Int rowsAt = pingPong ? k.integer(0) : turn * (64 * 128);
-  Long a = describeOperand(k, shared + rowsAt);
+  Long a = describeOperand(k, shared);
   Long b = describeOperand(k, shared + bytesOfX());
 
   auto step = [&](Stage at, ValueRange accumulators, bool first) {
@@ -188,8 +183,7 @@ Values PipelinedLinear::multiplyTile(DeviceBuilder &k, Stage &stage, Int turn) {
                      out.append(sums);
                      return out;
                    });
-  if (pingPong) // the other one's turn
-    k.arriveNamed(k.integer(2) - turn, 256);
+  k.arriveNamed(k.integer(2) - turn, 256); // the other one's turn
   stage = {k.asInt(carried[0]), k.asInt(carried[1])};
   accumulators = waitProducts(k, 0, ArrayRef<Value>(carried).drop_front(3));
   release(k.asInt(carried[2]));
@@ -200,22 +194,17 @@ void PipelinedLinear::consume(DeviceBuilder &k) {
   setRegisters(k, 240, /*increase=*/true);
   Int warp = k.warp() - 4, turn = warp >> 2;
   epilogue.prepare(k, operands, shared, warp);
-  Int rowInTile = ((warp & 3) * 16) + (pingPong ? k.integer(0) : turn * 64);
+  Int rowInTile = (warp & 3) * 16;
 
-  Int tile = k.block(), stride = k.blocks();
-  Stage stage = firstStage(k);
-  if (pingPong) {
-    tile = tile + stride * turn;
-    stride = stride * 2;
-    Stage behind = stage.skip(steps, schedule.stages);
-    Bool other = turn == 1;
-    stage = {k.select(other, behind.index, stage.index),
-             k.select(other, behind.phase, stage.phase)};
-    // Barrier 1 + turn says that it is this warpgroup's turn. Without the
-    // turns a warpgroup could wait for a stage more than one phase ahead, and
-    // would take the parity of an older one for it.
-    k.when(other, [&] { k.arriveNamed(k.integer(1), 256); });
-  }
+  Int tile = k.block() + k.blocks() * turn;
+  Stage stage = firstStage(k), behind = stage.skip(steps, schedule.stages);
+  Bool other = turn == 1;
+  stage = {k.select(other, behind.index, stage.index),
+           k.select(other, behind.phase, stage.phase)};
+  // Barrier 1 + turn says that it is this warpgroup's turn. Without the turns a
+  // warpgroup could wait for a stage more than one phase ahead, and would take
+  // the parity of an older one for it.
+  k.when(other, [&] { k.arriveNamed(k.integer(1), 256); });
   k.loopWhile(
       {tile, stage.index, stage.phase},
       [&](ValueRange in) { return k.asInt(in[0]) < tiles; },
@@ -224,13 +213,11 @@ void PipelinedLinear::consume(DeviceBuilder &k) {
         Stage stage{k.asInt(in[1]), k.asInt(in[2])};
         auto [row, column] = origin(tile);
         epilogue.begin(k, row + rowInTile, column);
-        if (pingPong)
-          k.syncNamed(turn + 1, 256);
+        k.syncNamed(turn + 1, 256);
         Values accumulators = multiplyTile(k, stage, turn);
         epilogue.finish(k, accumulators);
-        if (pingPong)
-          stage = stage.skip(steps, schedule.stages);
-        return Values{tile + stride, stage.index, stage.phase};
+        stage = stage.skip(steps, schedule.stages);
+        return Values{tile + k.blocks() * 2, stage.index, stage.phase};
       });
   epilogue.drain(k);
 }

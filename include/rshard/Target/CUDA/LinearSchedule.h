@@ -25,9 +25,7 @@ struct LinearSchedule {
     Small,
     /// Each of two warpgroups has its own tile; the epilogue of one runs under
     /// the products of the other.
-    PingPong,
-    /// Both warpgroups share a tile.
-    Cooperative
+    PingPong
   };
   llvm::StringRef name;
   Kind kind = Kind::Small;
@@ -54,9 +52,8 @@ struct DeviceShape {
 
 /// The time of a pipelined schedule for x[rows, inputs] and w[columns, inputs]
 /// of 2-byte elements, in no particular unit: multiprocessors wait for the
-/// last wave, tiles are computed whole, an exposed epilogue costs as much as
-/// some more values of K, and small tiles read a little more. Fitted to
-/// measurements; docs/cuda-target.md has them.
+/// last wave, tiles are computed whole, and small tiles read a little more.
+/// Fitted to measurements; docs/cuda-target.md has them.
 double linearCost(const LinearSchedule &schedule, int64_t rows, int64_t columns,
                   int64_t inputs, const DeviceShape &device);
 
