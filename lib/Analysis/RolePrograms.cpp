@@ -1,7 +1,7 @@
 //===- RolePrograms.cpp - C6 of the partitioned phase ---------------------===//
 
 #include "PhasePrograms.h"
-#include "RShard/RShard.h"
+#include "rshard/Plan/ProgramSet.h"
 #include "llvm/ADT/MapVector.h"
 #include <array>
 
@@ -35,7 +35,7 @@ private:
   using Address = std::pair<Operation *, int64_t>;
   using Ends = llvm::MapVector<Address, Operation *>;
 
-  LogicalResult find();
+  LogicalResult trace(const ProgramSet &set);
   LogicalResult checkClientMasks();
   LogicalResult checkLayer(const Event &event, RouteOp route);
   LogicalResult checkComplete();
@@ -48,9 +48,9 @@ private:
   ModuleOp module;
   ArrayRef<int32_t> classes; ///< by layer
   const RouteSet &routes;
-  int64_t first, end;              ///< the layers of the CompNodes
-  std::array<Program, 3> programs; ///< by role
-  Ends sends, receives;            ///< in the order of the programs
+  int64_t first, end; ///< the layers of the CompNodes
+  std::array<Program, ProgramSet::roles.size()> programs; ///< by role
+  Ends sends, receives; ///< in the order of the programs
 };
 
 } // namespace
@@ -79,29 +79,15 @@ static LogicalResult checkMask(ReceiveOp receive, RouteOp route) {
   return success();
 }
 
-LogicalResult RolePrograms::find() {
-  for (auto func : module.getOps<func::FuncOp>()) {
-    auto role = func->getAttrOfType<RoleAttr>(roleAttrName);
-    if (!role)
-      continue;
-    Program &program = programOf(role.getValue());
-    if (program.func) {
-      InFlightDiagnostic diag =
-          func.emitOpError("is the second program of role ")
-          << stringifyRole(role.getValue());
-      diag.attachNote(program.func.getLoc()) << "the first one";
-      return diag;
-    }
-    program.func = func;
-    FailureOr<std::vector<Event>> events = traceProgram(func);
+LogicalResult RolePrograms::trace(const ProgramSet &set) {
+  for (Role role : ProgramSet::roles) {
+    Program &program = programOf(role);
+    program.func = set.get(role);
+    FailureOr<std::vector<Event>> events = traceProgram(program.func);
     if (failed(events))
       return failure();
     program.events = std::move(*events);
   }
-  for (Role role : {Role::Client, Role::Comp, Role::Attn})
-    if (!programOf(role).func)
-      return module.emitError("holds no program of role ")
-             << stringifyRole(role) << " vs a module of the partitioned phase";
   return success();
 }
 
@@ -245,7 +231,8 @@ LogicalResult RolePrograms::run() {
 }
 
 FailureOr<int64_t> RolePrograms::verify() {
-  if (failed(find()) || failed(checkClientMasks()))
+  FailureOr<ProgramSet> set = ProgramSet::create(module);
+  if (failed(set) || failed(trace(*set)) || failed(checkClientMasks()))
     return failure();
   for (const Program &program : programs)
     for (const Event &event : program.events)

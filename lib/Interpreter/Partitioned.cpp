@@ -5,6 +5,7 @@
 #include "Evaluator.h"
 #include "Node.h"
 #include "rshard/Plan/PlanSymbols.h"
+#include "rshard/Plan/ProgramSet.h"
 
 using namespace mlir;
 using namespace rshard;
@@ -12,17 +13,17 @@ using namespace rshard::interpreter;
 
 template <typename T> struct Partitioned<T>::State {
   State(ModuleOp module, WeightProvider &weights, tokenset::Plan plan,
-        int64_t capacity)
+        const ProgramSet &programs, int64_t capacity)
       : module(module), weights(weights), plan(std::move(plan)),
-        capacity(capacity) {}
+        programs(programs), capacity(capacity) {}
 
   ModuleOp module;
   WeightStore<T> weights;
   tokenset::Plan plan;
+  ProgramSet programs;
   int64_t capacity;
   int64_t length = 0;
   bool hasFullMask = false;
-  func::FuncOp programs[3];     ///< by role
   std::vector<Cache<T>> caches; ///< by node
   std::function<void(const Message &)> listener;
 };
@@ -55,30 +56,15 @@ FailureOr<Partitioned<T>> Partitioned<T>::create(ModuleOp module,
     return module.emitError("capacity: ")
            << capacity << " vs 1 to " << plan->limit()
            << ", the positions that the plan's sets own";
-  auto state =
-      std::make_unique<State>(module, weights, std::move(*plan), capacity);
-  for (auto func : module.getOps<func::FuncOp>())
-    if (auto role = func->getAttrOfType<RoleAttr>(roleAttrName)) {
-      func::FuncOp &program =
-          state->programs[static_cast<int>(role.getValue())];
-      if (program)
-        return func.emitOpError("is the second program of role ")
-               << stringifyRole(role.getValue());
-      if (func.getNumArguments() != 1 ||
-          !func.getArgument(0).getType().isIndex())
-        return func.emitOpError("has type ")
-               << func.getFunctionType() << " vs one of (index)";
-      program = func;
-    }
-  for (Role role : {Role::Client, Role::Comp, Role::Attn})
-    if (!state->programs[static_cast<int>(role)])
-      return module.emitError("holds no program of role ")
-             << stringifyRole(role) << " vs a module of the partitioned phase";
-  FunctionType client =
-      state->programs[static_cast<int>(Role::Client)].getFunctionType();
+  FailureOr<ProgramSet> programs = ProgramSet::create(module);
+  if (failed(programs))
+    return failure();
+  FunctionType client = programs->get(Role::Client).getFunctionType();
   if (client.getNumResults() != 1 || !isa<TensorType>(client.getResult(0)))
     return module.emitError("the client's program has type ")
            << client << " vs (index) -> rows";
+  auto state = std::make_unique<State>(module, weights, std::move(*plan),
+                                       *programs, capacity);
   module.walk([&](PartialAttentionOp op) {
     state->hasFullMask |= op.getMask().getKind() == MaskKind::Full;
   });
@@ -122,8 +108,8 @@ FailureOr<Tensor<T>> Partitioned<T>::step(const Ids &tokens, int64_t position,
                        : 0;
     Node<T> node(index, exchange, state->caches[index]);
     Evaluator<T> evaluator(module, state->weights, &node);
-    FailureOr<Data<T>> results = evaluator.call(
-        state->programs[static_cast<int>(name.role)], {Datum<T>(self)});
+    FailureOr<Data<T>> results =
+        evaluator.call(state->programs.get(name.role), {Datum<T>(self)});
     if (failed(results))
       return false;
     if (name.role == Role::Client)

@@ -1,4 +1,4 @@
-//===- Schedule.cpp - one driver per rank with explicit messages ----------===//
+//===- Schedule.cpp - one driver for all ranks, with explicit messages ----===//
 
 #include "AttnProgram.h"
 #include "NCCL/NCCL.h"
@@ -15,29 +15,7 @@ namespace rshard {
 using namespace mlir;
 using namespace rshard;
 
-LogicalResult Scheduler::findPrograms() {
-  for (auto func : module.getOps<func::FuncOp>()) {
-    auto role = func->getAttrOfType<RoleAttr>(roleAttrName);
-    if (!role)
-      continue;
-    func::FuncOp &program = role.getValue() == Role::Client ? client
-                            : role.getValue() == Role::Comp ? comp
-                                                            : attn;
-    if (program) {
-      InFlightDiagnostic diag =
-          func.emitOpError("is the second program of role ")
-          << stringifyRole(role.getValue()) << " vs 1";
-      diag.attachNote(program.getLoc()) << "the first one";
-      return diag;
-    }
-    program = func;
-  }
-  for (auto [role, program] :
-       {std::pair(Role::Client, client), std::pair(Role::Comp, comp),
-        std::pair(Role::Attn, attn)})
-    if (!program || !program.getBody().hasOneBlock())
-      return module.emitError("holds no program of role ")
-             << stringifyRole(role) << " vs a module of the partitioned phase";
+static LogicalResult checkResults(func::FuncOp client) {
   for (Type result : client.getResultTypes())
     if (auto rows = dyn_cast<ShapedType>(result);
         rows && !rows.getElementType().isF32())
@@ -50,14 +28,19 @@ LogicalResult Scheduler::run() {
   FailureOr<tokenset::Plan> plan = readPlan(module);
   if (failed(plan))
     return failure();
-  if (failed(findPrograms()))
+  FailureOr<ProgramSet> foundPrograms = ProgramSet::create(module);
+  if (failed(foundPrograms))
     return failure();
-  FailureOr<RouteSet> found = RouteSet::create(module);
-  if (failed(found))
+  programs = *foundPrograms;
+  auto client = programs->get(Role::Client);
+  if (failed(checkResults(client)))
     return failure();
-  routes = *found;
+  FailureOr<RouteSet> foundRoutes = RouteSet::create(module);
+  if (failed(foundRoutes))
+    return failure();
+  routes = *foundRoutes;
   FailureOr<SmallVector<PartialAttentionOp>> attentions =
-      readAttnProgram(attn, *routes);
+      readAttnProgram(programs->get(Role::Attn), *routes);
   if (failed(attentions))
     return failure();
   partials = std::move(*attentions);
@@ -72,10 +55,11 @@ LogicalResult Scheduler::run() {
 
   OpBuilder builder(module.getContext());
   builder.setInsertionPointToEnd(module.getBody());
+  SmallVector<Location> locations;
+  for (Role role : ProgramSet::roles)
+    locations.push_back(programs->get(role).getLoc());
   auto driver = func::FuncOp::create(
-      builder,
-      builder.getFusedLoc({client.getLoc(), comp.getLoc(), attn.getLoc()}),
-      driverName,
+      builder, builder.getFusedLoc(locations), driverName,
       builder.getFunctionType(FrameType::get(module.getContext()), {}));
   Block *body = driver.addEntryBlock();
   OpBuilder declarations(module.getContext());
@@ -97,8 +81,8 @@ LogicalResult Scheduler::run() {
 
   numBuffers = frame->getNumBuffers();
   numTables = frame->getNumTables();
-  for (func::FuncOp program : {client, comp, attn})
-    program.erase();
+  for (Role role : ProgramSet::roles)
+    programs->get(role).erase();
   return success();
 }
 

@@ -14,7 +14,9 @@ LogicalResult Scheduler::emitCells(int64_t number, Value layer,
                                    DriverBuilder &b) {
   PartialAttentionOp partial = partials[number];
   if (!partial)
-    return attn.emitOpError("has no partial attention of class ") << number;
+    return programs->get(Role::Attn)
+               .emitOpError("has no partial attention of class ")
+           << number;
 
   auto table = [&](StringRef prefix, StringRef name) {
     return frame->table(prefix + Twine(number) + "." + name);

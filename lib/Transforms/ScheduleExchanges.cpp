@@ -91,7 +91,7 @@ LogicalResult Scheduler::emitSend(SendOp send, DriverBuilder &b) {
   case RouteKind::Enter:
     emitExchange(b, tokenset::enterExchange(), layer, hidden);
     onClient = false;
-    if (failed(walk(comp.getBody().front(), b)))
+    if (failed(walk(programs->get(Role::Comp).getBody().front(), b)))
       return failure();
     onClient = true;
     return success();

@@ -15,6 +15,7 @@
 #include "Frame.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/IR/IRMapping.h"
+#include "rshard/Plan/ProgramSet.h"
 #include "rshard/Plan/RouteSet.h"
 #include "rshard/tokenset/Exchange.h"
 
@@ -46,8 +47,6 @@ public:
   int64_t numExchanges = 0, numBuffers = 0, numTables = 0;
 
 private:
-  mlir::LogicalResult findPrograms();
-
   // The programs, op by op (SchedulePrograms.cpp).
   mlir::LogicalResult walk(mlir::Block &block, DriverBuilder &b);
   mlir::LogicalResult schedule(mlir::Operation &op, DriverBuilder &b);
@@ -86,10 +85,10 @@ private:
   }
 
   mlir::ModuleOp module;
-  mlir::func::FuncOp client, comp, attn;
   std::unique_ptr<Frame> frame;
   mlir::IRMapping scalars;
   llvm::DenseMap<mlir::Value, Place> places;
+  std::optional<ProgramSet> programs;
   std::optional<RouteSet> routes;
   /// What cells compute, by class.
   llvm::SmallVector<PartialAttentionOp> partials;

@@ -55,6 +55,30 @@ module attributes {rshard.layer_classes = array<i32: 0>} {
 
 // -----
 
+module attributes {rshard.layer_classes = array<i32: 0>} {
+  rshard.sharding @R ["period 1: [0,1)"]
+  rshard.grid @grid queries(@R) keys(@R)
+  rshard.placement @placement rows(@R) grid(@grid) client_layers(0, 0) ranks [0, 0, 0]
+  func.func @client(%self: index) attributes {rshard.role = #rshard.role<client>} { return }
+  // expected-error @below {{'func.func' op has type '() -> ()' vs one of (index)}}
+  func.func @comp() attributes {rshard.role = #rshard.role<comp>} { return }
+  func.func @attn(%self: index) attributes {rshard.role = #rshard.role<attn>} { return }
+}
+
+// -----
+
+module attributes {rshard.layer_classes = array<i32: 0>} {
+  rshard.sharding @R ["period 1: [0,1)"]
+  rshard.grid @grid queries(@R) keys(@R)
+  rshard.placement @placement rows(@R) grid(@grid) client_layers(0, 0) ranks [0, 0, 0]
+  func.func @client(%self: index) attributes {rshard.role = #rshard.role<client>} { return }
+  func.func @comp(%self: index) attributes {rshard.role = #rshard.role<comp>} { return }
+  // expected-error @below {{'func.func' op has 0 blocks vs 1}}
+  func.func private @attn(%self: index) attributes {rshard.role = #rshard.role<attn>}
+}
+
+// -----
+
 // The runtime reads results as f32.
 module attributes {rshard.layer_classes = array<i32: 0>} {
   rshard.sharding @R ["period 1: [0,1)"]
