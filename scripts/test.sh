@@ -41,8 +41,8 @@ cmake -G Ninja -S . -B build-sanitized -DCMAKE_BUILD_TYPE=Release -DRSHARD_WERRO
   -DRSHARD_SANITIZE=address,undefined -DCMAKE_C_COMPILER=clang-22 -DCMAKE_CXX_COMPILER=clang++-22 \
   -DCMAKE_C_COMPILER_LAUNCHER=ccache -DCMAKE_CXX_COMPILER_LAUNCHER=ccache \
   -DCMAKE_EXE_LINKER_FLAGS=-fuse-ld=lld-22 -DMLIR_DIR=/usr/lib/llvm-22/lib/cmake/mlir >$results/configure-sanitized.log &&
-  ninja -C build-sanitized --quiet -j "$jobs" TokenSetTests RuntimeTests CPUKernelTests IntegrationTests tokenize &&
-  units build-sanitized units-sanitized "-R ^(TokenSetTests|RuntimeTests|CPUKernelTests|IntegrationTests.sanitized|IntegrationTests.refusals)"
+  ninja -C build-sanitized --quiet -j "$jobs" TokenSetTests RuntimeTests CUDARuntimeTests CPUKernelTests IntegrationTests tokenize &&
+  units build-sanitized units-sanitized "-R ^(TokenSetTests|RuntimeTests|CUDARuntimeTests|CPUKernelTests|IntegrationTests.sanitized|IntegrationTests.refusals)"
 
 title "lit"
 lit lit
