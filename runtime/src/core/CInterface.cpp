@@ -83,6 +83,15 @@ rshard_weights *rshard_weights_open(const char *directory, char **error) {
     return handle<rshard_weights>(Weights::open(directory));
   });
 }
+rshard_weights *rshard_weights_random(const rshard_artifact *artifact,
+                                      uint64_t seed, char **error) {
+  return guarded(nullptr, error, [&]() -> Expected<rshard_weights *> {
+    if (!artifact)
+      return Error{"artifact is NULL"};
+    return new rshard_weights{
+        Weights::random(artifact->artifact.manifest(), seed)};
+  });
+}
 void rshard_weights_free(rshard_weights *weights) { delete weights; }
 
 rshard_session *rshard_session_create(const rshard_artifact *artifact,

@@ -7,6 +7,7 @@
 #include "rshard/runtime/rshard.h"
 #include "rshard/tokenset/ClusterRule.h"
 
+#include <cmath>
 #include <stdexcept>
 
 namespace rshard::runtime {
@@ -116,6 +117,33 @@ TEST_F(CInterface, RunsASession) {
       rshard_session_step(session, tokens.data(), 1, 11, 0, &rows, error.out()),
       -1);
   EXPECT_NE(error.str().find("11"), std::string::npos) << error.str();
+}
+
+/// No file is needed, and the seed decides all of it.
+TEST_F(CInterface, RandomWeights) {
+  open();
+  auto results = [&](uint64_t seed) {
+    rshard_weights_free(weights);
+    weights = rshard_weights_random(artifact, seed, error.out());
+    EXPECT_NE(weights, nullptr) << error.str();
+    rshard_session_free(session);
+    session = rshard_session_create(artifact, weights, &options, error.out());
+    EXPECT_NE(session, nullptr) << error.str();
+    std::vector<int32_t> tokens = someTokens(5);
+    const float *rows = nullptr;
+    EXPECT_EQ(rshard_session_step(session, tokens.data(), 5, 0, 1, &rows,
+                                  error.out()),
+              5)
+        << error.str();
+    return std::vector<float>(rows, rows + 5 * toyVocabulary);
+  };
+  std::vector<float> first = results(1), second = results(2);
+  EXPECT_EQ(first, results(1));
+  EXPECT_NE(first, second);
+  for (float value : first)
+    EXPECT_TRUE(std::isfinite(value));
+  EXPECT_EQ(rshard_weights_random(nullptr, 1, error.out()), nullptr);
+  EXPECT_EQ(error.str(), "artifact is NULL");
 }
 
 TEST_F(CInterface, OptionsAndMessagesMayBeLeftOut) {

@@ -41,6 +41,11 @@ int rshard_artifact_model(const rshard_artifact *artifact,
 
 /* A model directory's weights. */
 rshard_weights *rshard_weights_open(const char *model_directory, char **error);
+/* Random ones for all that the artifact lists, the same for the same seed: for
+ * benchmarks, where no file is needed. They go with any artifact that lists no
+ * more. */
+rshard_weights *rshard_weights_random(const rshard_artifact *artifact,
+                                      uint64_t seed, char **error);
 void rshard_weights_free(rshard_weights *weights);
 
 /* 0 stands for the default: capacity of the model, largest step 512, on a GPU
