@@ -43,3 +43,15 @@ FailureOr<ModelFacts> rshard::readModelFacts(ModuleOp module) {
     facts.layerMasks.push_back(masks[kind]);
   return facts;
 }
+
+FailureOr<bool> rshard::hasHead(ModuleOp module) {
+  FailureOr<LayersOp> layers = findLayers(module);
+  if (failed(layers))
+    return failure();
+  ValueRange results = (*layers)->getBlock()->getTerminator()->getOperands();
+  return llvm::any_of(results, [&](Value rows) {
+    while (auto convert = rows.getDefiningOp<ConvertOp>())
+      rows = convert.getInput();
+    return rows != layers->getResult();
+  });
+}

@@ -244,8 +244,13 @@ def test_lengths(artifact):
 
 def test_heads(tmp_path, artifact):
     bert, out = GOLDEN / "bert-tiny", tmp_path / "out.npy"
-    refuse("run", bert, "--tokens", "1,2", match="no head")
-    refuse("run", bert, "--tokens", "1,2", "--logits", out, match="--hidden")
+    # Before anything is compiled.
+    empty = {**os.environ, "XDG_CACHE_HOME": str(tmp_path / "cache")}
+    refuse("run", bert, "--tokens", "1,2", match="no head", env=empty)
+    refuse("run", bert, "--tokens", "1,2", "--logits", out, match="--hidden", env=empty)
+    refuse("run", bert, "--tokens", "1,2", "--hidden", out, "--max-new-tokens", 3, match="generate 3 tokens", env=empty)
+    refuse("run", LLAMA, "--tokens", "1,2", "--hidden", out, match="--logits", env=empty)
+    assert not list(tmp_path.glob("cache/**/*.rshard"))
     refuse("run", artifact, "--model", LLAMA, "--tokens", "1", "--hidden", out, match="--logits")
     # A bidirectional model takes one step.
     refuse("run", bert, "--tokens", "1,2,3", "--chunk", 2, "--hidden", out)

@@ -6,6 +6,7 @@
 #include "RShard/RShard.h"
 #include "mlir/IR/MLIRContext.h"
 #include "rshard/Driver/DiagnosticPrinter.h"
+#include "rshard/Driver/ModelFacts.h"
 #include "rshard/Driver/Program.h"
 #include "rshard/Plan/PlanSymbols.h"
 #include "rshard/Register.h"
@@ -38,6 +39,8 @@ private:
     registerDialects(registry);
     return registry;
   }
+  /// Asks whoever wants the artifact.
+  ExitStatus ask();
   ExitStatus identify();
   /// Of the plan, which the module may already hold.
   tokenset::RowTypes rowTypes();
@@ -51,6 +54,18 @@ private:
 };
 
 } // namespace
+
+ExitStatus Compilation::ask() {
+  auto attr = (*model.module)->getAttrOfType<ModelAttr>(modelAttrName);
+  // The manifest says it of a module of a later phase.
+  if (!request.accept || !attr || from > Phase::Planned)
+    return Success;
+  mlir::FailureOr<bool> head = hasHead(*model.module);
+  if (mlir::failed(head))
+    return BadInput;
+  auto accepted = request.accept(attr.getArchitecture().str(), *head);
+  return accepted ? Success : refuse(accepted.error().message);
+}
 
 /// C10: the artifact names the model's identity and the hash of its weights.
 ExitStatus Compilation::identify() {
@@ -107,6 +122,8 @@ ExitStatus Compilation::load() {
                                             "of another one were given too",
                   BadUsage);
   }
+  if (ExitStatus status = ask(); status != Success)
+    return status;
   // Before the weights are read.
   auto check =
       request.target == Target::CUDA ? cuda::checkRowTypes : cpu::checkRowTypes;

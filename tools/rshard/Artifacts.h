@@ -8,6 +8,7 @@
 #include "PlanOptions.h"
 #include "rshard/Driver/Program.h"
 #include <filesystem>
+#include <functional>
 
 namespace rshard::tool {
 
@@ -26,6 +27,11 @@ struct ArtifactRequest {
   std::string weights;
   /// No weights at all: random ones will do.
   bool randomWeights = false;
+  /// Asked about a model before its weights are read and code is generated for
+  /// it; empty: any will do.
+  std::function<tokenset::Expected<void>(const std::string &architecture,
+                                         bool hasHead)>
+      accept = {};
 };
 
 /// Compiles to `path`. Prints what is wrong and returns the exit status.

@@ -63,41 +63,48 @@ static tokenset::Expected<std::string> getDirectory(const Options &options) {
                                 "they are"};
 }
 
-static ExitStatus findArtifact(const Options &options,
-                               const std::string &directory,
+/// Refuses what does not fit the model, and settles what it leaves open.
+static tokenset::Expected<void>
+fit(Options &options, const std::string &architecture, bool hasHead) {
+  using tokenset::Error;
+  if (hasHead && !options.hidden.empty())
+    return Error{"--hidden: " + architecture +
+                 " has a head: --logits writes its results"};
+  if (hasHead)
+    return {};
+  if (!options.logits.empty())
+    return Error{"--logits: " + architecture +
+                 " has no head: --hidden writes its rows"};
+  // A number of tokens that was asked for is not dropped.
+  if (!options.hidden.empty() && !options.generation.length.asked)
+    options.generation.length.asked = 0;
+  if (options.generation.length.newTokens() > 0)
+    return Error{architecture + " has no head to generate " +
+                 std::to_string(options.generation.length.newTokens()) +
+                 " tokens with: --max-new-tokens 0, with --hidden OUT.npy"};
+  return {};
+}
+
+static ExitStatus findArtifact(Options &options, const std::string &directory,
                                std::filesystem::path &path) {
   if (isArtifact(options.model.getPath())) {
     path = options.model.getPath();
     return Success;
   }
-  ArtifactRequest request{.model = options.model,
-                          .plan = options.plan,
-                          .target = options.target == "cuda" ? Target::CUDA
-                                                             : Target::CPU,
-                          .cpu = options.cpu.empty() ? "native" : options.cpu,
-                          .assembler = options.assembler,
-                          .from = {},
-                          .dumpPhases = {},
-                          .weights = directory,
-                          .randomWeights = !options.values.empty()};
+  ArtifactRequest request{
+      .model = options.model,
+      .plan = options.plan,
+      .target = options.target == "cuda" ? Target::CUDA : Target::CPU,
+      .cpu = options.cpu.empty() ? "native" : options.cpu,
+      .assembler = options.assembler,
+      .from = {},
+      .dumpPhases = {},
+      .weights = directory,
+      .randomWeights = !options.values.empty(),
+      .accept = [&](const std::string &architecture, bool hasHead) {
+        return fit(options, architecture, hasHead);
+      }};
   return compileCached(request, path);
-}
-
-/// Refuses what does not fit the model before its weights are packed.
-static tokenset::Expected<void> check(const Options &options,
-                                      const runtime::ModelInfo &model) {
-  using tokenset::Error;
-  if (model.hasHead && !options.hidden.empty())
-    return Error{"--hidden: " + model.architecture +
-                 " has a head: --logits writes its results"};
-  if (!model.hasHead && !options.logits.empty())
-    return Error{"--logits: " + model.architecture +
-                 " has no head: --hidden writes its rows"};
-  if (!model.hasHead && options.generation.length.newTokens() > 0)
-    return Error{model.architecture + " has no head to generate " +
-                 std::to_string(options.generation.length.newTokens()) +
-                 " tokens with: --max-new-tokens 0, with --hidden OUT.npy"};
-  return {};
 }
 
 static ExitStatus checkModelPath(const std::string &path) {
@@ -165,11 +172,7 @@ static ExitStatus run(Options &options) {
   if (!weights)
     return refuse(weights.error().message);
   const runtime::ModelInfo &model = artifact->manifest().model;
-  // A number of tokens that was asked for is not dropped.
-  if (!model.hasHead && !options.hidden.empty() &&
-      !options.generation.length.asked)
-    options.generation.length.asked = 0;
-  if (auto good = check(options, model); !good)
+  if (auto good = fit(options, model.architecture, model.hasHead); !good)
     return refuse(good.error().message);
 
   runtime::setThreads(options.threads);

@@ -23,6 +23,10 @@ struct ModelFacts {
 /// layers.
 mlir::FailureOr<ModelFacts> readModelFacts(mlir::ModuleOp module);
 
+/// Whether a module of the model or planned phase makes more of the last rows
+/// than the f32 that the caller reads; emits an error if it holds no layers.
+mlir::FailureOr<bool> hasHead(mlir::ModuleOp module);
+
 } // namespace rshard
 
 #endif // RSHARD_DRIVER_MODELFACTS_H
