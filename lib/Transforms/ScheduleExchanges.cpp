@@ -3,6 +3,7 @@
 #include "NCCL/NCCL.h"
 #include "Scheduler.h"
 #include "mlir/IR/Remarks.h"
+#include "rshard/tokenset/Routes.h"
 #include "llvm/ADT/StringExtras.h"
 
 using namespace mlir;
@@ -44,14 +45,15 @@ void Scheduler::emitExchange(DriverBuilder &b, size_t number, Value layer,
     messages.emplace_back(pool, staging);
   }
 
-  // Quintuples (tensor, is_send, peer, begin, count), sorted by (source,
-  // destination, tensor).
+  // Sorted by (source, destination, tensor); the fields of a transfer in the
+  // order in which tokenset::Transfer has them.
+  constexpr int64_t numFields = tokenset::Transfer::kFields;
   Value transfers = frame->table(exchange.transfer);
-  Value count = b.div(frame->size(exchange.transfer), b.constant(5));
+  Value count = b.div(frame->size(exchange.transfer), b.constant(numFields));
   auto group = nccl::GroupOp::create(b, b.loc);
   DriverBuilder g(group.getBody(), b.loc);
   g.forEach(count, [&](DriverBuilder &inner, Value index) {
-    Value base = inner.mul(index, inner.constant(5));
+    Value base = inner.mul(index, inner.constant(numFields));
     auto field = [&](int64_t i) {
       return inner.load(transfers, inner.add(base, inner.constant(i)));
     };
