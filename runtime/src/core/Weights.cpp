@@ -1,11 +1,10 @@
 #include "rshard/runtime/Weights.h"
+#include "HostPages.h"
 #include "PackTarget.h"
 #include "rshard/runtime/Pool.h"
 
 #include <algorithm>
-#include <cerrno>
 #include <chrono>
-#include <cstring>
 #include <map>
 #include <mutex>
 #include <optional>
@@ -168,16 +167,8 @@ public:
   std::string name() const override { return "host"; }
   bool readsFiles() const override { return true; }
   Expected<std::shared_ptr<std::byte>> allocate(uint64_t bytes) override {
-    void *memory = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE,
-                          MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (memory == MAP_FAILED)
-      return Error{"no memory for " + std::to_string(bytes) +
-                   " bytes of packed weights: " + std::strerror(errno)};
-    // Kernels stream through the panels: fewer page faults and translations.
-    ::madvise(memory, bytes, MADV_HUGEPAGE);
-    return std::shared_ptr<std::byte>(
-        static_cast<std::byte *>(memory),
-        [bytes](std::byte *address) { ::munmap(address, bytes); });
+    // Kernels stream through the panels.
+    return mapPages(bytes, PageUse::Dense, "packed weights");
   }
   Expected<void> pack(std::byte *to, const PackJob &job) override {
     uint64_t piece = job.pieceBytes();

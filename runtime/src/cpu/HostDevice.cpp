@@ -1,9 +1,7 @@
 #include "HostDevice.h"
+#include "HostPages.h"
 
-#include <cerrno>
 #include <cstring>
-#include <string>
-#include <sys/mman.h>
 
 namespace rshard::runtime {
 
@@ -20,15 +18,8 @@ Expected<void> HostDevice::fits(const Weights &weights,
 }
 
 Expected<std::shared_ptr<std::byte>> HostDevice::allocate(uint64_t bytes) {
-  // Pages are taken when touched: a session's capacity costs what is used.
-  void *memory = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE,
-                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  if (memory == MAP_FAILED)
-    return Error{"no memory for an arena of " + std::to_string(bytes) +
-                 " bytes: " + std::strerror(errno)};
-  return std::shared_ptr<std::byte>(
-      static_cast<std::byte *>(memory),
-      [bytes](std::byte *address) { ::munmap(address, bytes); });
+  // A session's capacity costs what is used.
+  return mapPages(bytes, PageUse::Sparse, "an arena");
 }
 
 Expected<void> HostDevice::write(void *to, std::span<const std::byte> bytes) {
