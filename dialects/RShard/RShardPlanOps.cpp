@@ -2,6 +2,7 @@
 
 #include "RShard/RShard.h"
 #include "rshard/tokenset/Partition.h"
+#include "rshard/tokenset/Placement.h"
 
 using namespace mlir;
 using namespace rshard;
@@ -49,19 +50,8 @@ LogicalResult PlacementOp::verify() {
   if (first > most || last > most - first)
     return emitOpError("client layers: ")
            << first << ", " << last << " vs at most " << most << " together";
-  int32_t highest = -1;
-  SmallVector<bool> used(getRanks().size(), false);
-  for (auto [node, rank] : llvm::enumerate(getRanks())) {
-    if (rank < 0 || rank >= static_cast<int32_t>(used.size()))
-      return emitOpError("rank of node ")
-             << node << ": " << rank << " vs 0 to " << used.size() - 1;
-    used[rank] = true;
-    highest = std::max(highest, rank);
-  }
-  for (int32_t rank = 0; rank < highest; ++rank)
-    if (!used[rank])
-      return emitOpError("ranks: no node on rank ")
-             << rank << " vs ranks 0 to " << highest << " without a hole";
+  if (auto dense = tokenset::checkRanks(getRanks()); !dense)
+    return emitOpError() << dense.error().message;
   return success();
 }
 

@@ -1,4 +1,5 @@
 #include "rshard/tokenset/Plan.h"
+#include "rshard/tokenset/Placement.h"
 
 namespace rshard::tokenset {
 
@@ -55,20 +56,8 @@ Expected<void> validate(const Plan &plan) {
     return Error{"C2: ranks are given for " +
                  std::to_string(plan.ranks.size()) + " nodes, the plan has " +
                  std::to_string(nodes)};
-  std::vector<bool> used(plan.ranks.size());
-  for (int32_t node = 0; node < int32_t(nodes); ++node) {
-    int32_t rank = plan.ranks[node];
-    if (rank < 0 || rank >= nodes)
-      return Error{plan.nodeName(node) + " has rank " + std::to_string(rank) +
-                   ", it must be from 0 to " + std::to_string(nodes - 1)};
-    used[rank] = true;
-  }
-  int32_t rankCount = plan.rankCount();
-  for (int32_t rank = 0; rank < rankCount; ++rank)
-    if (!used[rank])
-      return Error{"rank " + std::to_string(rank) +
-                   " has no node: ranks must be dense from 0 to " +
-                   std::to_string(rankCount - 1)};
+  if (auto dense = checkRanks(plan.ranks); !dense)
+    return dense.error();
   if (plan.clientFirst < 0 || plan.clientLast < 0)
     return Error{"client layers " + std::to_string(plan.clientFirst) + "," +
                  std::to_string(plan.clientLast) + " must not be negative"};

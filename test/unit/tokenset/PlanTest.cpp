@@ -132,12 +132,11 @@ TEST(Plan, placement) {
   EXPECT_EQ(plan.rankCount(), 5);
   EXPECT_TRUE(bool(validate(plan)));
   plan.ranks[2] = 21;
-  EXPECT_EQ(validate(plan).error().message,
-            "comp(1) has rank 21, it must be from 0 to 20");
+  EXPECT_EQ(validate(plan).error().message, "rank of node 2: 21 vs 0 to 20");
   plan.ranks[2] = 2;
   plan.ranks[3] = 7;
   EXPECT_EQ(validate(plan).error().message,
-            "rank 5 has no node: ranks must be dense from 0 to 7");
+            "ranks: no node on rank 5 vs ranks 0 to 7 without a hole");
   plan.ranks.pop_back();
   EXPECT_EQ(validate(plan).error().message,
             "C2: ranks are given for 20 nodes, the plan has 21");
@@ -231,7 +230,7 @@ TEST(Plan, jsonRefusals) {
   EXPECT_EQ(message("{" ALL ", \"ranks\": 3}"),
             "plan: `ranks` must be a list of numbers");
   EXPECT_EQ(message("{" ALL ", \"ranks\": [0, 2, 2]}"),
-            "plan: rank 1 has no node: ranks must be dense from 0 to 2");
+            "plan: ranks: no node on rank 1 vs ranks 0 to 2 without a hole");
   EXPECT_EQ(message("{" ALL ", \"ranks\": [0, 1, -1]}"),
             "plan: `ranks[2]` is -1, it must be a number from 0 to "
             "2147483647");
