@@ -20,6 +20,7 @@
 #include "llvm/IR/LegacyPassManager.h"
 #include "llvm/IR/Module.h"
 #include "llvm/MC/TargetRegistry.h"
+#include "llvm/Object/ELFObjectFile.h"
 #include "llvm/Support/FileSystem.h"
 #include "llvm/Support/FileUtilities.h"
 #include "llvm/Support/MemoryBuffer.h"
@@ -204,6 +205,25 @@ private:
 };
 } // namespace
 
+/// What an assembler that said all is well wrote, if that is no code for the
+/// chip; empty: it is.
+static std::string describeForeign(StringRef bytes) {
+  if (bytes.empty())
+    return "nothing";
+  auto file = llvm::object::ObjectFile::createELFObjectFile(
+      llvm::MemoryBufferRef(bytes, "cubin"));
+  if (!file) {
+    llvm::consumeError(file.takeError());
+    return "no ELF file";
+  }
+  auto *elf = llvm::cast<llvm::object::ELFObjectFileBase>(file->get());
+  if (elf->getEMachine() != llvm::ELF::EM_CUDA)
+    return "an ELF file of another machine";
+  // `sm_90` stands for code that uses what `sm_90a` adds.
+  std::string known = elf->tryGetCPUName().value_or("an unknown chip").str();
+  return chip.starts_with(known) ? "" : "code for " + known;
+}
+
 FailureOr<DeviceCode> assemble(gpu::GPUModuleOp kernels, StringRef assembler) {
   auto error = [&] { return kernels.emitError("cannot emit cuda code: "); };
   FailureOr<std::string> ptx = emitPTX(kernels);
@@ -248,9 +268,9 @@ FailureOr<DeviceCode> assemble(gpu::GPUModuleOp kernels, StringRef assembler) {
   DeviceCode result;
   result.ptx = std::move(*ptx);
   StringRef bytes = (*cubin)->getBuffer();
-  // A program that is no assembler may say that all is well.
-  if (bytes.empty())
-    return error() << assembler << " wrote nothing vs a cubin";
+  if (std::string foreign = describeForeign(bytes); !foreign.empty())
+    return error() << assembler << " wrote " << foreign << " vs a cubin for "
+                   << chip;
   result.cubin.assign(bytes.begin(), bytes.end());
   result.kernels = std::move(report.uses);
   return result;
