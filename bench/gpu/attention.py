@@ -112,7 +112,7 @@ class Bench:
         result = torch.float32 if name.endswith("f32") else torch.bfloat16
         o = torch.empty(inputs[0][0].shape, device="cuda", dtype=result)
         lse = torch.empty(inputs[0][0].shape[0], kernel_heads, device="cuda")
-        launches = [kernel.prepare(q, k, v, first, last, o, lse, self.partials, self.counters, 0) for q, k, v in inputs]
+        launches = [kernel.prepare(q, k, v, first, last, o, lse, self.partials, self.counters, 0, q, first) for q, k, v in inputs]
         for (q, k, v), launch in list(zip(inputs, launches))[:1]:
             o.fill_(math.nan)
             launch()
@@ -219,12 +219,13 @@ class Bench:
                 k, v = (self.random_rows(capacity * sets, key_heads * width) for _ in range(2))
                 q = self.random_rows(rows, heads * width)
                 first = torch.zeros(rows, dtype=torch.int32, device="cuda")
+                source = torch.arange(rows, dtype=torch.int32, device="cuda")
                 last = torch.arange(length - rows + 1, length + 1, dtype=torch.int32, device="cuda")
                 launches = []
                 for i in range(sets):
                     inputs = q, k[i * capacity: (i + 1) * capacity], v[i * capacity: (i + 1) * capacity]
                     o, lse = torch.full((rows, heads * width), math.nan, device="cuda"), torch.empty(rows, heads, device="cuda")
-                    launches.append(kernel.prepare(*inputs, first, last, o, lse, self.partials, self.counters, 0))
+                    launches.append(kernel.prepare(*inputs, first, last, o, lse, self.partials, self.counters, 0, q, source))
                     if i == 0:
                         launches[0]()
                         self.check(f"decode {width} {length}", width, *inputs, first, last, o, lse, heads // key_heads)

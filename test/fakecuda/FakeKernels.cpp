@@ -195,9 +195,11 @@ Kernel makeLinear(Words words) {
           }};
 }
 
-/// q, k, v, first, last, o, lse among the addresses, by number.
+/// q, k, v, first, last, o, lse among the addresses, by number; and the rows of
+/// q, in their order, if they are not all rows.
 struct AttentionPlaces {
   size_t query, key, value, first, last, output, lse;
+  std::optional<size_t> source;
 };
 
 Kernel makeAttention(Words words, size_t addresses, size_t numbers,
@@ -214,10 +216,12 @@ Kernel makeAttention(Words words, size_t addresses, size_t numbers,
                 lse(in.addresses[at.lse], Type::F32, heads);
             bool continues = in.numbers.back() != 0;
             for (int64_t row = 0; row != in.numbers[0]; ++row) {
+              int64_t from =
+                  at.source ? integerAt(in.addresses[*at.source], row) : row;
               int64_t first = integerAt(in.addresses[at.first], row),
                       last = integerAt(in.addresses[at.last], row);
               for (int64_t head = 0; head != heads; ++head) {
-                int64_t from = head / (heads / keyHeads) * size;
+                int64_t column = head / (heads / keyHeads) * size;
                 constexpr double none =
                     -std::numeric_limits<double>::infinity();
                 double most = continues ? lse.get(row, head) : none;
@@ -228,7 +232,8 @@ Kernel makeAttention(Words words, size_t addresses, size_t numbers,
                 for (int64_t key = first; key < last; ++key) {
                   double score = 0;
                   for (int64_t d = 0; d != size; ++d)
-                    score += q.get(row, head * size + d) * k.get(key, from + d);
+                    score +=
+                        q.get(from, head * size + d) * k.get(key, column + d);
                   score *= scale;
                   if (cap != 0)
                     score = cap * std::tanh(score / cap);
@@ -238,7 +243,7 @@ Kernel makeAttention(Words words, size_t addresses, size_t numbers,
                   for (int64_t d = 0; d != size; ++d)
                     total[static_cast<size_t>(d)] =
                         total[static_cast<size_t>(d)] * keep +
-                        weight * v.get(key, from + d);
+                        weight * v.get(key, column + d);
                   sum = sum * keep + weight;
                   most = larger;
                 }
@@ -415,11 +420,11 @@ std::optional<Kernel> make(Words words) {
   if (words.take("linear"))
     return makeLinear(words);
   if (words.take("attention"))
-    return makeAttention(words, 9, 3, {0, 1, 2, 4, 5, 6, 7});
+    return makeAttention(words, 9, 3, {0, 1, 2, 4, 5, 6, 7, std::nullopt});
   if (words.take("decode")) {
     words.take("attention");
     words.word(); // the most rows
-    return makeAttention(words, 9, 2, {0, 1, 2, 3, 4, 5, 6});
+    return makeAttention(words, 10, 2, {0, 1, 2, 3, 4, 5, 6, 9});
   }
   if (words.take("norm"))
     return makeNorm(words);

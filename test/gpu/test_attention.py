@@ -54,7 +54,14 @@ class Attention:
     def launch(self, q, k, v, first, last, o, lse, continues):
         rows = q.shape[0]
         self.partials.fill_(math.nan)
-        self.kernel(q, k, v, first, last, o[:rows], lse[:rows], self.partials, self.counters, int(continues))
+        source = self.torch.arange(rows, device="cuda", dtype=self.torch.int32)
+        pool = q
+        if self.few:  # the queries lie among others, in any order, and q itself is not read
+            source = self.torch.randperm(3 * rows, device="cuda", dtype=self.torch.int32)[:rows]
+            pool = self.torch.full((3 * rows, q.shape[1]), math.nan, device="cuda", dtype=q.dtype)
+            pool[source.long()] = q
+            q = self.torch.full_like(q, math.nan)
+        self.kernel(q, k, v, first, last, o[:rows], lse[:rows], self.partials, self.counters, int(continues), pool, source)
         self.torch.cuda.synchronize()
 
     def expected(self, q, k, v, first, last):

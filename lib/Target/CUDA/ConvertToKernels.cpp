@@ -192,7 +192,7 @@ AppendRowsOp partnerOf(AppendRowsOp append) {
 
 /// Gathers, appends and attention. Queries are gathered once per grid row, by
 /// the row's first cell, into a buffer that has the layout of the row's
-/// results.
+/// results; kernels for few rows read them where they are.
 LogicalResult ConvertToKernels::convertDriver(cuda::KernelLibrary &kernels) {
   Builder types(&getContext());
   SmallVector<Type> computed{types.getBF16Type(), types.getF16Type()},
@@ -230,17 +230,22 @@ LogicalResult ConvertToKernels::convertDriver(cuda::KernelLibrary &kernels) {
       if (failed(gathered))
         return failure();
       Value query = *gathered;
-      scf::IfOp::create(
-          ops, loc, attend.getFirst(), [&](OpBuilder &inner, Location) {
-            auto type = cast<MemRefType>(query.getType());
-            RunOp::create(
-                inner, loc, kernels.gather(type.getDimSize(1), params.element),
-                frame,
-                ValueRange{asKernelView(inner, loc, attend.getQuery()),
-                           asKernelView(inner, loc, attend.getSource()),
-                           asKernelView(inner, loc, query)});
-            scf::YieldOp::create(inner, loc);
-          });
+      auto variants = kernels.attention(params);
+      Value rows = memref::DimOp::create(ops, loc, query, 0);
+      Value most = arith::ConstantIndexOp::create(
+          ops, loc, variants[variants.size() - 2].rows);
+      Value many = arith::CmpIOp::create(ops, loc, arith::CmpIPredicate::ugt,
+                                         rows, most);
+      Value gathers = arith::AndIOp::create(ops, loc, attend.getFirst(), many);
+      scf::IfOp::create(ops, loc, gathers, [&](OpBuilder &inner, Location) {
+        auto type = cast<MemRefType>(query.getType());
+        RunOp::create(inner, loc,
+                      kernels.gather(type.getDimSize(1), params.element), frame,
+                      ValueRange{asKernelView(inner, loc, attend.getQuery()),
+                                 asKernelView(inner, loc, attend.getSource()),
+                                 asKernelView(inner, loc, query)});
+        scf::YieldOp::create(inner, loc);
+      });
       SmallVector<Value> arguments = views(
           {query, attend.getKey(), attend.getValue(), attend.getFirstKeys(),
            attend.getLastKeys(), attend.getOutput(), attend.getLse(),
@@ -249,8 +254,9 @@ LogicalResult ConvertToKernels::convertDriver(cuda::KernelLibrary &kernels) {
       Value first =
           arith::ExtUIOp::create(ops, loc, ops.getI32Type(), attend.getFirst());
       arguments.push_back(arith::SubIOp::create(ops, loc, one, first));
-      cuda::emitRun(ops, loc, frame, kernels.attention(params), query,
-                    arguments);
+      llvm::append_range(arguments,
+                         views({attend.getQuery(), attend.getSource()}));
+      cuda::emitRun(ops, loc, frame, variants, query, arguments);
     } else if (auto append = dyn_cast<AppendRowsOp>(op)) {
       SmallVector<Value> pools{append.getRows()}, caches{append.getTarget()};
       if (AppendRowsOp partner = partnerOf(append)) {

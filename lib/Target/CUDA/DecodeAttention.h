@@ -72,9 +72,9 @@ public:
         values(k.asGlobal(in[2])), first(k.asGlobal(in[3])),
         last(k.asGlobal(in[4])), output(k.asGlobal(in[5])),
         lse(k.asGlobal(in[6])), partials(k.asGlobal(in[7])),
-        counters(k.asGlobal(in[8])), rows(k.asInt(in[9])),
-        continues(k.asInt(in[10])), nothing(k.constant(-INFINITY)),
-        zero(k.constant(0)) {}
+        counters(k.asGlobal(in[8])), source(k.asGlobal(in[9])),
+        rows(k.asInt(in[10])), continues(k.asInt(in[11])),
+        nothing(k.constant(-INFINITY)), zero(k.constant(0)) {}
 
   void build();
 
@@ -119,7 +119,8 @@ private:
   const AttentionParams &params;
   const Shape &shape;
   ScoreUnits units;
-  Global queries, keys, values, first, last, output, lse, partials, counters;
+  Global queries, keys, values, first, last, output, lse, partials, counters,
+      source;
   Int rows, continues;
   Float nothing, zero;
 

@@ -32,9 +32,9 @@ void DecodeAttention::loadQueries() {
   Type access = VectorType::get({4}, k.i32());
   for (int64_t tile = 0; tile != shape.tiles; ++tile) {
     Query query = queryOf(quad + 8 * tile);
-    Long at =
-        k.widen(query.row * params.queryHeads + query.head) * shape.headSize +
-        k.widen(member * 8);
+    Int place = k.loadInt(source, k.min(query.row, rows - 1));
+    Long at = k.widen(place) * (params.queryHeads * shape.headSize) +
+              k.widen(query.head * shape.headSize + member * 8);
     for (int64_t chunk = 0; chunk != shape.chunks; ++chunk) {
       // Zeros behind the end of a head: what the keys have there is finite.
       Bool inHead = member * 8 < shape.headSize - 32 * chunk;

@@ -110,8 +110,10 @@ public:
                              const LinearSchedule &schedule);
 
   /// (q[?,Hq*d], k[?,Hk*d], v[?,Hk*d], first[?] i32, last[?] i32, o[?,Hq*d],
-  /// lse[?,Hq] f32, partials[?] f32, counters[?] i32, continues: i32). Query i
-  /// sees exactly the keys [first[i], last[i]); both lists ascend. With
+  /// lse[?,Hq] f32, partials[?] f32, counters[?] i32, continues: i32,
+  /// pool[?,Hq*d], source[?] i32). Row i of q is pool[source[i]]: the last
+  /// variant reads q, those for up to 16 rows pool, and q may then be
+  /// anything. Query i sees exactly the keys [first[i], last[i]); both lists ascend. With
   /// `continues` the result continues the partial that (o, lse) holds (C3),
   /// else it overwrites it. Rows that see no key: o = 0, lse = -inf, unchanged
   /// if `continues`. d is a multiple of 8, at most 256; scale is positive.
