@@ -59,13 +59,10 @@ void DecodeAttention::build() {
   Int one = k.integer(1);
   splits = k.max(k.integer(shape.splits) / rowBlocks, one);
   // A block has a step for each of its warps, or is not needed.
-  Int each = k.max((all + splits - 1) / splits, k.integer(Shape::warps));
-  active = k.max((all + each - 1) / each, one);
-  Int begin = block * each;
-  firstStep = begin + warp;
-  steps = k.max(k.min(begin + each, all) - firstStep + (Shape::warps - 1),
-                k.integer(0)) /
-          k.integer(Shape::warps);
+  active = k.max(k.min(splits, k.ceilDiv(all, Shape::warps)), one);
+  firstStep = block * Shape::warps + warp;
+  stride = splits * Shape::warps;
+  steps = (k.max(all - firstStep, k.integer(0)) + stride - 1) / stride;
   k.when(block < active, [&] {
     share(attend());
     k.syncBlock();

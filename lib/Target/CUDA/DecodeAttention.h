@@ -1,8 +1,8 @@
 //===- DecodeAttention.h - attention of a few rows to many keys --*- C++
 //-*-===//
 //
-// Bounded by how fast keys and values arrive. The keys are split over blocks,
-// and those of a block are dealt to its warps, 16 at a time. The heads of
+// Bounded by how fast keys and values arrive. The keys are dealt to the warps
+// of as many blocks as a device can run at once, 16 at a time. The heads of
 // several rows that share a key head are the queries of a block, 8 or 16 of
 // them, so that they share what arrives: S^T = K Q^T and O^T += V^T P^T by
 // mma.sync, whose left operands come straight from global memory into
@@ -11,9 +11,9 @@
 // uses them as the parts that the instruction gives to it.
 //
 // Warps merge in shared memory, blocks in the last one that is done, both in
-// the order of the keys, so that bits depend on nothing else. How the keys are
-// split is decided here, from their number: the launch is the same for every
-// length of the cache.
+// the order of their numbers, so that bits depend on nothing else. How the keys
+// are split is decided here, from their number: the launch is the same for
+// every length of the cache.
 //
 //===----------------------------------------------------------------------===//
 
@@ -110,10 +110,18 @@ private:
   llvm::SmallVector<Sums> mergeBlocks(llvm::ArrayRef<Item> items);
   void finish(llvm::ArrayRef<Item> items, llvm::ArrayRef<Sums> sums);
 
-  /// Where the sums of a block that shares these queries are.
-  Long partialOf(Int block) {
-    return k.widen(unit * splits + block) * shape.partialSize();
+  /// Where the blocks that share these queries leave their sums: so many f32
+  /// behind one another, the greatest score and the sum of every query first.
+  Global statsOf(Int query) {
+    return k.at(partials,
+                k.widen(unit * splits * shape.partialSize() + (query << 1)),
+                k.f32());
   }
+  Global valuesOf(Int query, Int column) {
+    return k.at(statsOf(k.integer(shape.queries)),
+                k.widen(query * shape.headSize + column), k.f32());
+  }
+  Long placeOf(Int block) { return k.widen(block * shape.partialSize()); }
 
   DeviceBuilder &k;
   const AttentionParams &params;
@@ -125,15 +133,16 @@ private:
   Float nothing, zero;
 
   Int base, thread, lane, warp;
-  Int quad, member;          ///< lane / 4 and lane % 4
-  Int keyHead, part, row;    ///< what the block's queries are
-  Int unit;                  ///< their number
-  Int splits, active, block; ///< blocks that share them, that have
-                             ///< keys, and this one's number
-  Int low, high;             ///< the keys that they see
-  Int firstStep, steps;      ///< of this warp: firstStep + warps * i
+  Int quad, member;             ///< lane / 4 and lane % 4
+  Int keyHead, part, row;       ///< what the block's queries are
+  Int unit;                     ///< their number
+  Int splits, active, block;    ///< blocks that share them, that have
+                                ///< keys, and this one's number
+  Int low, high;                ///< the keys that they see
+  Int firstStep, stride, steps; ///< of this warp: firstStep + stride * i
   llvm::SmallVector<Int> queryRegisters; ///< 4 for every chunk of every tile
   /// Of this thread's 2 queries of a tile.
+  llvm::SmallVector<Bool> exists;
   llvm::SmallVector<Int> seenFrom, seenTo;
 };
 

@@ -55,6 +55,7 @@ void DecodeAttention::loadQueries() {
       Query own = queryOf(member * 2 + (8 * tile + e));
       Int ownRow = k.min(own.row, rows - 1);
       Int none = k.integer(0);
+      exists.push_back(own.exists);
       seenFrom.push_back(k.loadInt(first, ownRow));
       seenTo.push_back(k.select(own.exists, k.loadInt(last, ownRow), none));
     }
@@ -214,7 +215,7 @@ Values DecodeAttention::attend() {
   if (shape.headSize > Shape::narrow)
     return k.loop(k.integer(0), steps, one, start,
                   [&](Int i, ValueRange state) {
-                    Int step = firstStep + i * Shape::warps;
+                    Int step = firstStep + i * stride;
                     Values keyRegisters = loadKeys(step);
                     Values valueRegisters = loadValues(step);
                     return attendStep(step, keyRegisters, valueRegisters, state,
@@ -237,16 +238,16 @@ Values DecodeAttention::attend() {
         };
         carried = k.loop(
             k.integer(0), steps - 1, one, carried, [&](Int i, ValueRange all) {
-              Int step = firstStep + i * Shape::warps;
+              Int step = firstStep + i * stride;
               Values state = attendStep(step, keyRegisters, valueRegisters,
-                                        split(all), step + Shape::warps);
+                                        split(all), step + stride);
               Values next = keyRegisters;
               llvm::append_range(next, valueRegisters);
               llvm::append_range(next, state);
               return next;
             });
         ValueRange state = split(carried);
-        return attendStep(firstStep + (steps - 1) * Shape::warps, keyRegisters,
+        return attendStep(firstStep + (steps - 1) * stride, keyRegisters,
                           valueRegisters, state, std::nullopt);
       },
       [&] { return start; });

@@ -25,7 +25,7 @@ SmallVector<DecodeAttention::Item> DecodeAttention::items() {
   return out;
 }
 
-/// Writes the warp's state to shared memory.
+/// Writes the warp's state of queries that exist to shared memory.
 void DecodeAttention::share(ValueRange state) {
   for (int64_t tile = 0; tile != shape.tiles; ++tile)
     for (int64_t e = 0; e != 2; ++e) {
@@ -35,33 +35,35 @@ void DecodeAttention::share(ValueRange state) {
       Float sum = k.asFloat(state[at + 2]);
       for (int64_t mask : {4, 8, 16})
         sum = sum + k.shuffleXor(sum, mask);
-      k.when(quad == 0, [&] {
-        k.storeShared(k.combine({state[at], sum}),
-                      base + shape.stats + (ofWarp << 3));
-      });
-      for (int64_t panel = 0; panel != shape.panels; ++panel) {
+      auto write = [&](int64_t panel) {
         Int column = quad * 8 + 64 * panel;
-        auto write = [&] {
-          for (int64_t half = 0; half != 2; ++half) {
-            Values four;
-            for (int64_t i = 0; i != 4; ++i) {
-              // Column 4 half + i of the thread's 8.
-              int64_t pair = 2 * half + i / 2;
-              four.push_back(state[static_cast<size_t>(
-                  4 * shape.tiles +
-                  4 * ((panel * 4 + pair) * shape.tiles + tile) + 2 * (i % 2) +
-                  e)]);
-            }
-            k.storeShared(k.combine(four), base + shape.sums +
-                                               ofWarp * shape.sumStride +
-                                               (column << 2) + 16 * half);
+        for (int64_t half = 0; half != 2; ++half) {
+          Values four;
+          for (int64_t i = 0; i != 4; ++i) {
+            // Column 4 half + i of the thread's 8.
+            int64_t pair = 2 * half + i / 2;
+            four.push_back(state[static_cast<size_t>(
+                4 * shape.tiles +
+                4 * ((panel * 4 + pair) * shape.tiles + tile) + 2 * (i % 2) +
+                e)]);
           }
-        };
-        if (64 * (panel + 1) > shape.headSize)
-          k.when(column < shape.headSize, write);
-        else
-          write();
-      }
+          k.storeShared(k.combine(four), base + shape.sums +
+                                             ofWarp * shape.sumStride +
+                                             (column << 2) + 16 * half);
+        }
+      };
+      k.when(exists[static_cast<size_t>(2 * tile + e)], [&] {
+        k.when(quad == 0, [&] {
+          k.storeShared(k.combine({state[at], sum}),
+                        base + shape.stats + (ofWarp << 3));
+        });
+        for (int64_t panel = 0; panel != shape.panels; ++panel)
+          if (64 * (panel + 1) > shape.headSize)
+            k.when(quad * 8 < shape.headSize - 64 * panel,
+                   [&] { write(panel); });
+          else
+            write(panel);
+      });
     }
 }
 
@@ -108,18 +110,16 @@ SmallVector<Sums> DecodeAttention::mergeWarps(ArrayRef<Item> items) {
 
 /// Leaves the block's sums for the one that is done last.
 void DecodeAttention::leave(ArrayRef<Item> items, ArrayRef<Sums> sums) {
-  Long at = partialOf(block);
+  Long place = placeOf(block);
   for (auto [item, sum] : llvm::zip_equal(items, sums)) {
     const Item &to = item;
     const Sums &from = sum;
     k.when(to.query.exists, [&] {
       k.when(to.column == 0, [&] {
-        storeElements(k, {from.most, from.sum}, partials,
-                      at + k.widen(to.index << 1), k.f32());
+        storeElements(k, {from.most, from.sum}, statsOf(to.index), place,
+                      k.f32());
       });
-      storeElements(k, from.values, partials,
-                    at + k.widen(to.index * shape.headSize + to.column +
-                                 2 * shape.queries),
+      storeElements(k, from.values, valuesOf(to.index, to.column), place,
                     k.f32());
     });
   }
@@ -130,13 +130,11 @@ void DecodeAttention::leave(ArrayRef<Item> items, ArrayRef<Sums> sums) {
 Bool DecodeAttention::isLast() {
   k.syncBlock();
   k.when(thread == 0, [&] {
-    k.fenceDevice();
     Global counter = k.at(counters, k.widen(unit), k.i32());
-    Int before = k.atomicAdd(counter, k.integer(1));
+    Int before = k.atomicAddInOrder(counter, k.integer(1));
     Bool all = before == active - 1;
-    k.when(all, [&] { k.store(k.integer(0), counter); });
-    k.fenceDevice();
     k.storeShared(k.widen(all), base + shape.flag);
+    k.when(all, [&] { k.store(k.integer(0), counter); });
   });
   k.syncBlock();
   return k.asInt(k.loadShared(k.i32(), base + shape.flag)) != 0;
@@ -148,34 +146,32 @@ SmallVector<Sums> DecodeAttention::mergeBlocks(ArrayRef<Item> items) {
   SmallVector<Sums> out;
   for (const Item &item : items) {
     Int index = k.min(item.index, k.integer(shape.queries - 1));
+    Global stats = statsOf(index), values = valuesOf(index, item.column);
     Values start{nothing, zero};
     start.append(4, zero);
-    Values sums = k.loop(
-        k.integer(0), active, k.integer(together), start,
-        [&](Int from, ValueRange carried) {
-          SmallVector<Sums> parts(1);
-          parts[0].most = k.asFloat(carried[0]);
-          parts[0].sum = k.asFloat(carried[1]);
-          for (Value value : carried.drop_front(2))
-            parts[0].values.push_back(k.asFloat(value));
-          for (int64_t i = 0; i != together; ++i) {
-            Bool there = from + i < active;
-            Long at = partialOf(k.min(from + i, active - 1));
-            auto stats = loadElements(k, partials, at + k.widen(index << 1),
-                                      k.f32(), 2, /*constant=*/false);
-            Sums part{
-                k.select(there, stats[0], nothing), stats[1],
-                loadElements(k, partials,
-                             at + k.widen(index * shape.headSize + item.column +
-                                          2 * shape.queries),
-                             k.f32(), 4, /*constant=*/false)};
-            parts.push_back(part);
-          }
-          Sums merged = merge(parts);
-          Values next{merged.most, merged.sum};
-          llvm::append_range(next, merged.values);
-          return next;
-        });
+    Values sums =
+        k.loop(k.integer(0), active, k.integer(together), start,
+               [&](Int from, ValueRange carried) {
+                 SmallVector<Sums> parts(1);
+                 parts[0].most = k.asFloat(carried[0]);
+                 parts[0].sum = k.asFloat(carried[1]);
+                 for (Value value : carried.drop_front(2))
+                   parts[0].values.push_back(k.asFloat(value));
+                 for (int64_t i = 0; i != together; ++i) {
+                   Bool there = from + i < active;
+                   Long place = placeOf(k.min(from + i, active - 1));
+                   auto two = loadElements(k, stats, place, k.f32(), 2,
+                                           /*constant=*/false);
+                   Sums part{k.select(there, two[0], nothing), two[1],
+                             loadElements(k, values, place, k.f32(), 4,
+                                          /*constant=*/false)};
+                   parts.push_back(part);
+                 }
+                 Sums merged = merge(parts);
+                 Values next{merged.most, merged.sum};
+                 llvm::append_range(next, merged.values);
+                 return next;
+               });
     Sums merged{k.asFloat(sums[0]), k.asFloat(sums[1]), {}};
     for (Value value : ArrayRef<Value>(sums).drop_front(2))
       merged.values.push_back(k.asFloat(value));

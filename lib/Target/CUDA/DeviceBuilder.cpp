@@ -191,10 +191,9 @@ static Float intrinsic(DeviceBuilder &kernel, StringRef name, Value operand) {
 }
 
 Int DeviceBuilder::permuteBytes(Int low, Int high, int64_t selector) {
-  return {*this, LLVM::CallIntrinsicOp::create(
-                     ops, loc, i32(), ops.getStringAttr("llvm.nvvm.prmt"),
-                     ValueRange{low, high, integer(selector)})
-                     .getResult(0)};
+  return asInt(
+      inlineAsm("prmt.b32 $0, $1, $2, " + std::to_string(selector) + ";", i32(),
+                {{low, "r"}, {high, "r"}}, /*memory=*/false)[0]);
 }
 
 Float DeviceBuilder::fma(Float a, Float b, Float c) {
@@ -338,8 +337,10 @@ Int DeviceBuilder::atomicAdd(Global to, Int value) {
                                     LLVM::AtomicOrdering::monotonic)};
 }
 
-void DeviceBuilder::fenceDevice() {
-  LLVM::FenceOp::create(ops, loc, LLVM::AtomicOrdering::acq_rel, "device");
+Int DeviceBuilder::atomicAddInOrder(Global to, Int value) {
+  // Of an atomicrmw the NVPTX backend drops the order.
+  return asInt(inlineAsm("atom.acq_rel.gpu.global.add.u32 $0, [$1], $2;", i32(),
+                         {{to, "l"}, {value, "r"}}, /*memory=*/true)[0]);
 }
 
 Value DeviceBuilder::sharedPointer(Int address) {

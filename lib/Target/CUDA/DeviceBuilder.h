@@ -108,7 +108,8 @@ public:
   std::pair<Float, Float> unpack(Int packed, mlir::Type element);
 
   /// Four of the eight bytes of `low` and `high`, which the digits of
-  /// `selector` number from 0 to 7 (PTX ISA, prmt).
+  /// `selector` number from 0 to 7 (PTX ISA, prmt). It stays where it is built:
+  /// in front of the branches that need it, it would wait there for its loads.
   Int permuteBytes(Int low, Int high, int64_t selector);
 
   // Arithmetic that has no operator. Approximations are the hardware's: at most
@@ -152,9 +153,9 @@ public:
   /// Adds to a number that all blocks share; what it was before. Orders
   /// nothing.
   Int atomicAdd(Global to, Int value);
-  /// Orders this thread's accesses, and those that it knows of by a barrier,
-  /// before its later ones for the whole device.
-  void fenceDevice();
+  /// The same, and this thread's earlier accesses, and those that it knows of
+  /// by a barrier, are seen by who adds later, and theirs by its later ones.
+  Int atomicAddInOrder(Global to, Int value);
   mlir::Value loadShared(mlir::Type type, Int address);
   void storeShared(mlir::Value value, Int address);
   /// The beginning of the kernel's dynamic shared memory, 1024-byte aligned.
