@@ -7,6 +7,42 @@
 
 namespace rshard::runtime {
 
+namespace {
+
+constexpr float infinity = std::numeric_limits<float>::infinity();
+/// Independent chains of the loops over all logits, which vector instructions
+/// then take together.
+constexpr size_t lanes = 32;
+
+/// False for NaN too.
+bool allBelowInfinity(std::span<const float> logits) {
+  int all[lanes];
+  std::ranges::fill(all, 1);
+  size_t whole = logits.size() / lanes * lanes;
+  for (size_t i = 0; i != whole; i += lanes)
+    for (size_t lane = 0; lane != lanes; ++lane)
+      all[lane] &= logits[i + lane] < infinity ? 1 : 0;
+  for (float logit : logits.subspan(whole))
+    all[0] &= logit < infinity ? 1 : 0;
+  return std::ranges::all_of(all, [](int one) { return one != 0; });
+}
+
+/// Of logits without NaN.
+float greatest(std::span<const float> logits) {
+  float most[lanes];
+  std::ranges::fill(most, -infinity);
+  size_t whole = logits.size() / lanes * lanes;
+  for (size_t i = 0; i != whole; i += lanes)
+    for (size_t lane = 0; lane != lanes; ++lane)
+      most[lane] =
+          logits[i + lane] > most[lane] ? logits[i + lane] : most[lane];
+  for (float logit : logits.subspan(whole))
+    most[0] = std::max(most[0], logit);
+  return *std::ranges::max_element(most);
+}
+
+} // namespace
+
 Expected<Sampler> Sampler::create(const SamplingOptions &options) {
   if (!(options.temperature >= 0) || !std::isfinite(options.temperature))
     return Error{"temperature " + std::to_string(options.temperature) +
@@ -30,15 +66,14 @@ double Sampler::uniform() {
 Expected<int32_t> Sampler::next(std::span<const float> logits) {
   if (logits.empty())
     return Error{"no logits to draw from"};
-  size_t best = 0;
-  for (size_t i = 0; i != logits.size(); ++i) {
-    if (std::isnan(logits[i]) ||
-        logits[i] == std::numeric_limits<float>::infinity())
-      return Error{"logit of token " + std::to_string(i) + " is " +
-                   std::to_string(logits[i])};
-    if (logits[i] > logits[best])
-      best = i;
+  if (!allBelowInfinity(logits)) {
+    auto bad = std::ranges::find_if_not(
+        logits, [](float logit) { return logit < infinity; });
+    return Error{"logit of token " + std::to_string(bad - logits.begin()) +
+                 " is " + std::to_string(*bad)};
   }
+  auto best = static_cast<size_t>(std::ranges::find(logits, greatest(logits)) -
+                                  logits.begin());
   if (std::isinf(logits[best]))
     return Error{"no logit is finite"};
   if (options.temperature == 0)

@@ -3,6 +3,7 @@
 #include <cmath>
 #include <gtest/gtest.h>
 #include <limits>
+#include <string>
 
 namespace rshard::runtime {
 namespace {
@@ -14,6 +15,28 @@ Sampler sampler(SamplingOptions options) { return *Sampler::create(options); }
 TEST(Sampling, GreedyTakesTheFirstOfEquals) {
   EXPECT_EQ(*sampler({}).next(std::vector<float>{1, 3, 3, 2}), 1);
   EXPECT_EQ(*sampler({}).next(std::vector<float>{-infinity, -5}), 1);
+}
+
+// Logits are looked at many at a time: wherever the greatest is, and what ends
+// the row, is found.
+TEST(Sampling, FindsItAnywhere) {
+  for (size_t size : {1, 31, 32, 33, 95, 128}) {
+    for (size_t place = 0; place != size; ++place) {
+      std::vector<float> logits(size, -1.5f);
+      logits[place] = -1;
+      EXPECT_EQ(*sampler({}).next(logits), static_cast<int32_t>(place));
+      logits.back() = -1;
+      EXPECT_EQ(*sampler({}).next(logits), static_cast<int32_t>(place));
+      for (float bad : {std::numeric_limits<float>::quiet_NaN(), infinity}) {
+        logits[place] = bad;
+        auto refused = sampler({}).next(logits);
+        ASSERT_FALSE(refused);
+        EXPECT_NE(refused.error().message.find("logit of token " +
+                                               std::to_string(place) + " is "),
+                  std::string::npos);
+      }
+    }
+  }
 }
 
 TEST(Sampling, DrawsByProbability) {
