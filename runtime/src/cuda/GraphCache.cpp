@@ -1,6 +1,7 @@
 #include "GraphCache.h"
 
 #include <algorithm>
+#include <cstring>
 #include <functional>
 #include <string_view>
 
@@ -66,7 +67,9 @@ Expected<void> GraphCache::run(CommandList &list, const Module &module,
   uint64_t hash = hashOf(list.bytes());
   auto [begin, end] = entries.equal_range(hash);
   auto found = std::find_if(begin, end, [&](const auto &item) {
-    return std::ranges::equal(item.second.key, list.bytes());
+    return item.second.key.size() == list.bytes().size() &&
+           std::memcmp(item.second.key.data(), list.bytes().data(),
+                       list.bytes().size()) == 0;
   });
   if (found == end) {
     if (entries.size() == capacity)
