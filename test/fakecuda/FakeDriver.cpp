@@ -53,6 +53,20 @@ struct Module {
 };
 using Graph = std::vector<Work>;
 
+// CUlaunchAttribute, CUlaunchConfig
+struct LaunchAttribute {
+  int id;
+  int padding;
+  int value; ///< in a union of 64 bytes
+  char rest[60];
+};
+struct LaunchConfig {
+  unsigned gridX, gridY, gridZ, blockX, blockY, blockZ, shared;
+  Stream *stream;
+  const LaunchAttribute *attributes;
+  unsigned attributeCount;
+};
+
 /// What cuTensorMapEncodeTiled writes.
 struct Map {
   static constexpr uint64_t mark = 0xfa4e'fa4e'fa4e'fa4e;
@@ -409,13 +423,20 @@ int cuFuncSetAttribute(Function *, int, int bytes) {
   return bytes > 227 * 1024 ? InvalidValue : Success;
 }
 
-int cuLaunchKernel(Function *function, unsigned gridX, unsigned gridY,
-                   unsigned gridZ, unsigned blockX, unsigned blockY,
-                   unsigned blockZ, unsigned shared, Stream *stream,
-                   void **parameters, void **) {
+int cuLaunchKernelEx(const LaunchConfig *config, Function *function,
+                     void **parameters, void **) {
+  auto [gridX, gridY, gridZ, blockX, blockY, blockZ, shared, stream, attributes,
+        attributeCount] = *config;
   if (gridX == 0 || gridY != 1 || gridZ != 1 || blockX == 0 || blockX > 1024 ||
       blockY != 1 || blockZ != 1)
     return InvalidValue;
+  bool overlaps = false;
+  for (unsigned i = 0; i != attributeCount; ++i) {
+    // Programmatic stream serialization is all that is known here.
+    if (attributes[i].id != 6)
+      return InvalidValue;
+    overlaps = attributes[i].value != 0;
+  }
   // Read now, like the driver does.
   fakecuda::Parameters in;
   in.blocks = gridX;
@@ -436,7 +457,7 @@ int cuLaunchKernel(Function *function, unsigned gridX, unsigned gridY,
     ++parameters;
   }
   driver().seen.launches.push_back(
-      {function->name, gridX, blockX, shared, in.numbers});
+      {function->name, gridX, blockX, shared, in.numbers, overlaps});
   return enqueue(stream, [kernel, in] { kernel->body(in); });
 }
 

@@ -11,9 +11,9 @@
 //   early shows.
 //
 // RSHARD_FAKE_CUDA chooses another machine, as words like those of Machine:
-// "devices=0", "capability=80", "memory=1000000". With "report=FILE" the process
-// leaves there how many kernels it launched, and how many graphs it made and
-// launched.
+// "devices=0", "capability=80", "memory=1000000". With "report=FILE" the
+// process leaves there how many kernels it launched, and how many graphs it
+// made and launched.
 //
 //===----------------------------------------------------------------------===//
 
@@ -39,6 +39,7 @@ struct Launch {
   std::string kernel;
   unsigned blocks = 0, threads = 0, shared = 0;
   std::vector<int32_t> numbers; ///< the parameters that are integers
+  bool overlaps = false;        ///< may start before earlier kernels have ended
 };
 
 /// What was seen since reset().

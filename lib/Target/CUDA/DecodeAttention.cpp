@@ -111,6 +111,7 @@ KernelLibrary::decodeAttention(const AttentionParams &params) {
     launch.shared = shape.layout.getSize();
     launch.blocks = params.keyHeads * shape.parts * shape.splits;
     launch.grid = {blocksOf(0, shape.rowsPerBlock)};
+    launch.overlap = Overlap::AtOnce;
     for (int64_t argument : {10, 1, 2, 3, 4, 5, 6, 7, 8, 11})
       launch.parameters.push_back(pointer(argument));
     launch.parameters.push_back(rows(0));

@@ -44,8 +44,7 @@ void DecodeAttention::loadQueries() {
                  Values loaded;
                  append(k, loaded,
                         k.load(access,
-                               k.at(queries, at + 32 * chunk, params.element),
-                               /*constant=*/true));
+                               k.at(queries, at + 32 * chunk, params.element)));
                  return loaded;
                },
                [&] { return Values(4, k.integer(0)); }))
@@ -80,8 +79,7 @@ void DecodeAttention::loadRow(Values &registers, Global from, Int key,
       inHead = k.select(inHead < shape.headSize, inHead, k.integer(0));
       to = k.at(start, k.widen(inHead), params.element);
     }
-    append(k, registers,
-           k.load(VectorType::get({4}, k.i32()), to, /*constant=*/true));
+    append(k, registers, k.load(VectorType::get({4}, k.i32()), to));
   }
 }
 

@@ -160,11 +160,9 @@ SmallVector<Sums> DecodeAttention::mergeBlocks(ArrayRef<Item> items) {
                  for (int64_t i = 0; i != together; ++i) {
                    Bool there = from + i < active;
                    Long place = placeOf(k.min(from + i, active - 1));
-                   auto two = loadElements(k, stats, place, k.f32(), 2,
-                                           /*constant=*/false);
+                   auto two = loadElements(k, stats, place, k.f32(), 2);
                    Sums part{k.select(there, two[0], nothing), two[1],
-                             loadElements(k, values, place, k.f32(), 4,
-                                          /*constant=*/false)};
+                             loadElements(k, values, place, k.f32(), 4)};
                    parts.push_back(part);
                  }
                  Sums merged = merge(parts);
@@ -199,10 +197,8 @@ void DecodeAttention::finish(ArrayRef<Item> items, ArrayRef<Sums> sums) {
               continues != 0, SmallVector<Type>(5, k.f32()),
               [&] {
                 Continuation weights = continuePartial(
-                    k, k.loadFloat(lse, index, /*constant=*/false), natural,
-                    inverse);
-                auto earlier = loadElements(k, output, at, params.result, 4,
-                                            /*constant=*/false);
+                    k, k.loadFloat(lse, index), natural, inverse);
+                auto earlier = loadElements(k, output, at, params.result, 4);
                 Values merged{weights.lse};
                 for (size_t i = 0; i != 4; ++i)
                   merged.push_back(k.fma(earlier[i], weights.earlier,

@@ -308,6 +308,18 @@ Values DeviceBuilder::choose(Bool condition, TypeRange types,
 }
 
 //===----------------------------------------------------------------------===//
+// Kernels that overlap
+//===----------------------------------------------------------------------===//
+
+// LLVM's intrinsics for these order no memory.
+void DeviceBuilder::waitForEarlierKernels() {
+  inlineAsm("griddepcontrol.wait;", {}, {}, /*memory=*/true);
+}
+void DeviceBuilder::letNextKernelStart() {
+  inlineAsm("griddepcontrol.launch_dependents;", {}, {}, /*memory=*/false);
+}
+
+//===----------------------------------------------------------------------===//
 // Memory
 //===----------------------------------------------------------------------===//
 
@@ -321,8 +333,8 @@ Value DeviceBuilder::load(Type type, Global from, bool constant) {
   load.setInvariant(constant);
   return load;
 }
-Int DeviceBuilder::loadInt(Global base, Int index, bool constant) {
-  return {*this, load(i32(), at(base, widen(index), i32()), constant)};
+Int DeviceBuilder::loadInt(Global base, Int index) {
+  return {*this, load(i32(), at(base, widen(index), i32()))};
 }
 Float DeviceBuilder::loadFloat(Global base, Int index, bool constant) {
   return {*this, load(f32(), at(base, widen(index), f32()), constant)};

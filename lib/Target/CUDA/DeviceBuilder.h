@@ -143,12 +143,20 @@ public:
                 llvm::function_ref<Values()> then,
                 llvm::function_ref<Values()> otherwise);
 
-  // Memory. Offsets count elements. `constant` promises that nobody writes
-  // while the kernel runs.
+  // Kernels overlap (docs/cuda-target.md).
+  /// Nothing that a kernel writes is read, and nothing is written, before this:
+  /// returns when all earlier kernels have ended and what they wrote is seen.
+  void waitForEarlierKernels();
+  /// Lets the next kernel's blocks come to where they wait, once every block of
+  /// this kernel has said so or ended.
+  void letNextKernelStart();
+
+  // Memory. Offsets count elements. `constant` promises that no kernel ever
+  // writes there: such loads may move in front of waitForEarlierKernels().
   Global at(Global base, Long offset, mlir::Type element);
   mlir::Value load(mlir::Type type, Global from, bool constant = false);
-  Int loadInt(Global base, Int index, bool constant = true);
-  Float loadFloat(Global base, Int index, bool constant = true);
+  Int loadInt(Global base, Int index);
+  Float loadFloat(Global base, Int index, bool constant = false);
   void store(mlir::Value value, Global to);
   /// Adds to a number that all blocks share; what it was before. Orders
   /// nothing.

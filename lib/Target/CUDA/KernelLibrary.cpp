@@ -9,6 +9,9 @@ using namespace mlir;
 
 namespace rshard::cuda {
 
+/// Of an H100 or H200.
+constexpr int64_t multiprocessors = 132;
+
 KernelLibrary::KernelLibrary(ModuleOp module) : module(module) {
   if (auto known = module.lookupSymbol<gpu::GPUModuleOp>(kernelsName)) {
     kernels = known;
@@ -94,6 +97,13 @@ KernelLibrary::define(const std::string &name, const Launch &launch,
   Block *entry = function.addEntryBlock(ops);
   ops.setInsertionPointToStart(entry);
   DeviceBuilder builder(ops, loc);
+  if (launch.overlap == Overlap::AtOnce)
+    builder.letNextKernelStart();
+  if (launch.overlap == Overlap::FewBlocks)
+    builder.when(builder.blocks() < multiprocessors + 1,
+                 [&] { builder.letNextKernelStart(); });
+  if (!launch.waits)
+    builder.waitForEarlierKernels();
   body(builder, entry->getArguments());
   LLVM::ReturnOp::create(ops, loc, ValueRange());
   return symbol;

@@ -37,8 +37,7 @@ SymbolRefAttr KernelLibrary::merge(int64_t heads, int64_t headSize,
           auto lseOf = [&](Int index) {
             return k.asFloat(k.load(
                 k.f32(),
-                k.at(lse, k.widen(index) * heads + k.widen(head), k.f32()),
-                false));
+                k.at(lse, k.widen(index) * heads + k.widen(head), k.f32())));
           };
           Float none = k.constant(-INFINITY);
           Float top = k.asFloat(k.loop(
@@ -55,7 +54,7 @@ SymbolRefAttr KernelLibrary::merge(int64_t heads, int64_t headSize,
                 Float weight = k.exp2((lseOf(index) - shift) * log2e);
                 auto values =
                     loadElements(k, o, k.widen(index) * width + k.widen(column),
-                                 partial, count, /*constant=*/false);
+                                 partial, count);
                 Values next{k.asFloat(carried[0]) + weight};
                 for (int64_t e = 0; e != count; ++e)
                   next.push_back(

@@ -101,7 +101,7 @@ SymbolRefAttr KernelLibrary::norm(const NormParams &params) {
         Int column = columnOf(access);
         auto read = [&]() {
           return loadElements(k, x, first + k.widen(column), params.element,
-                              group.count, /*constant=*/false);
+                              group.count);
         };
         if (!ragged || access + 1 != group.accesses) {
           llvm::append_range(values, read());
@@ -143,18 +143,20 @@ SymbolRefAttr KernelLibrary::norm(const NormParams &params) {
         auto write = [&] {
           SmallVector<Float> results;
           auto scales = loadElements(k, scale, k.widen(column), k.f32(),
-                                     std::min<int64_t>(group.count, 4));
+                                     std::min<int64_t>(group.count, 4),
+                                     /*constant=*/true);
           SmallVector<Float> biases;
           for (int64_t i = 4; i < group.count; i += 4)
             llvm::append_range(
-                scales,
-                loadElements(k, scale, k.widen(column + i), k.f32(), 4));
+                scales, loadElements(k, scale, k.widen(column + i), k.f32(), 4,
+                                     /*constant=*/true));
           if (params.bias)
             for (int64_t i = 0; i < group.count; i += 4)
-              llvm::append_range(
-                  biases,
-                  loadElements(k, k.asGlobal(in[2]), k.widen(column + i),
-                               k.f32(), std::min<int64_t>(group.count, 4)));
+              llvm::append_range(biases,
+                                 loadElements(k, k.asGlobal(in[2]),
+                                              k.widen(column + i), k.f32(),
+                                              std::min<int64_t>(group.count, 4),
+                                              /*constant=*/true));
           for (int64_t i = 0; i != group.count; ++i) {
             Float value = values[access * group.count + i] * factor;
             results.push_back(params.bias ? k.fma(value, scales[i], biases[i])

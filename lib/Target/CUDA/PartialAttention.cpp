@@ -142,6 +142,7 @@ SymbolRefAttr KernelLibrary::partialAttention(const AttentionParams &params) {
   launch.shared = shape.layout.getSize();
   launch.blocks = heads;
   launch.resident = 1;
+  launch.overlap = Overlap::AtTheEnd;
   launch.grid = {blocksOf(0, shape.rows)};
   int64_t keys = shape.tiling.keys;
   launch.parameters = {

@@ -18,13 +18,12 @@ Values PartialAttention::merge(const Tile &tile, ArrayRef<Float> values,
   for (int64_t r = 0; r != 2; ++r) {
     Int row = tile.row + warpOfGroup * 16 + (lane >> 2) + 8 * r;
     Int index = k.min(row, rows - 1) * params.queryHeads + tile.head;
-    Continuation weights = continuePartial(
-        k, k.loadFloat(lse, index, /*constant=*/false), natural[r], inverse[r]);
+    Continuation weights =
+        continuePartial(k, k.loadFloat(lse, index), natural[r], inverse[r]);
     merged.push_back(weights.lse);
     Long start = k.widen(index) * shape.headSize + k.widen(column);
     for (int64_t j = 0; j != shape.headSize / 8; ++j) {
-      auto earlier = loadElements(k, output, start + 8 * j, params.result, 2,
-                                  /*constant=*/false);
+      auto earlier = loadElements(k, output, start + 8 * j, params.result, 2);
       for (size_t e = 0; e != 2; ++e) {
         size_t at = static_cast<size_t>(4 * j + 2 * r) + e;
         out[at] =

@@ -59,6 +59,10 @@ private:
   Stage firstStage(DeviceBuilder &k) { return {k.integer(0), k.integer(0)}; }
 
   void produce(DeviceBuilder &k);
+  /// Copies of a step of a tile: of w, with which its stage is announced, and
+  /// of x.
+  void copyWeights(DeviceBuilder &k, Stage stage, Int step, Int column);
+  void copyInputs(DeviceBuilder &k, Stage stage, Int step, Int row);
   void consume(DeviceBuilder &k);
   Values multiplyTile(DeviceBuilder &k, Stage &stage, Int turn);
   /// The tile's first row and column, of w's rows.
@@ -114,31 +118,56 @@ void PipelinedLinear::build(DeviceBuilder &k, ValueRange parameters) {
 void PipelinedLinear::produce(DeviceBuilder &k) {
   setRegisters(k, 24, /*increase=*/false);
   k.when((k.warp() == 0) & k.elect(), [&] {
+    // No kernel writes w: of the first tile as much of it as there are stages
+    // is on its way before the earlier kernels have ended.
     Stage start = firstStage(k);
+    auto [firstRow, firstColumn] = origin(k.block());
+    int64_t early = std::min(schedule.stages, steps);
+    auto eachEarly = [&](function_ref<void(Stage, Int)> copy) {
+      k.loop(k.integer(0), k.integer(early), k.integer(1),
+             [&](Int step) { copy({step, start.phase}, step); });
+    };
+    eachEarly([&](Stage stage, Int step) {
+      copyWeights(k, stage, step, firstColumn);
+    });
+    k.waitForEarlierKernels();
+    eachEarly(
+        [&](Stage stage, Int step) { copyInputs(k, stage, step, firstRow); });
+    start = start.skip(early, schedule.stages);
     k.loopWhile(
-        {k.block(), start.index, start.phase},
+        {k.block(), start.index, start.phase, k.integer(early)},
         [&](ValueRange in) { return k.asInt(in[0]) < tiles; },
         [&](ValueRange in) {
           Int tile = k.asInt(in[0]);
           auto [row, column] = origin(tile);
           Values stage = k.loop(
-              k.integer(0), k.integer(steps), k.integer(1), {in[1], in[2]},
+              k.asInt(in[3]), k.integer(steps), k.integer(1), {in[1], in[2]},
               [&](Int step, ValueRange carried) -> Values {
                 Stage stage{k.asInt(carried[0]), k.asInt(carried[1])};
                 waitBarrier(k, barrier(shared, empty, stage.index),
                             stage.phase ^ 1);
-                Int ready = barrier(shared, full, stage.index);
-                arriveExpecting(k, ready, stageBytes());
-                Int at = shared + stage.index * stageBytes();
-                Int from = step * depth;
-                copyIn(k, at, x, ready, {from, row});
-                copyIn(k, at + bytesOfX(), w, ready, {from, column});
+                copyWeights(k, stage, step, column);
+                copyInputs(k, stage, step, row);
                 Stage after = stage.next(schedule.stages);
                 return {after.index, after.phase};
               });
-          return Values{tile + k.blocks(), stage[0], stage[1]};
+          return Values{tile + k.blocks(), stage[0], stage[1], k.integer(0)};
         });
   });
+}
+
+void PipelinedLinear::copyWeights(DeviceBuilder &k, Stage stage, Int step,
+                                  Int column) {
+  Int ready = barrier(shared, full, stage.index);
+  arriveExpecting(k, ready, stageBytes());
+  copyIn(k, shared + stage.index * stageBytes() + bytesOfX(), w, ready,
+         {step * depth, column});
+}
+
+void PipelinedLinear::copyInputs(DeviceBuilder &k, Stage stage, Int step,
+                                 Int row) {
+  copyIn(k, shared + stage.index * stageBytes(), x,
+         barrier(shared, full, stage.index), {step * depth, row});
 }
 
 /// All products of a tile; `stage` moves behind its stages.
@@ -192,6 +221,7 @@ Values PipelinedLinear::multiplyTile(DeviceBuilder &k, Stage &stage, Int turn) {
 
 void PipelinedLinear::consume(DeviceBuilder &k) {
   setRegisters(k, 240, /*increase=*/true);
+  k.waitForEarlierKernels();
   Int warp = k.warp() - 4, turn = warp >> 2;
   epilogue.prepare(k, operands, shared, warp);
   Int rowInTile = (warp & 3) * 16;
@@ -242,6 +272,8 @@ SymbolRefAttr KernelLibrary::pipelinedLinear(const std::string &name,
   launch.shared = kernel.sharedBytes();
   launch.blocks = kernel.columnsOfTiles();
   launch.resident = 1;
+  launch.overlap = Overlap::AtTheEnd;
+  launch.waits = true;
   launch.grid = {blocksOf(0, schedule.tileRows)};
   int64_t argument = 0;
   launch.parameters = {matrix(argument++, params.element, params.inputs,

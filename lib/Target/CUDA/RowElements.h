@@ -16,7 +16,7 @@ int64_t elementsPerAccess(int64_t width, mlir::Type element);
 /// address is a multiple of the access.
 llvm::SmallVector<Float> loadElements(DeviceBuilder &k, Global base,
                                       Long offset, mlir::Type element,
-                                      int64_t count, bool constant = true);
+                                      int64_t count, bool constant = false);
 /// The reverse, rounded to nearest even.
 void storeElements(DeviceBuilder &k, llvm::ArrayRef<Float> values, Global base,
                    Long offset, mlir::Type element);

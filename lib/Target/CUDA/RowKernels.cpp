@@ -56,14 +56,14 @@ SymbolRefAttr KernelLibrary::eachElement(
           Long at = elementAt(k, k.block(), width, column);
           SmallVector<SmallVector<Float>> read;
           for (int64_t i = 0; i != inputs; ++i)
-            read.push_back(loadElements(k, k.asGlobal(in[i]), at, element,
-                                        count, /*constant=*/false));
+            read.push_back(
+                loadElements(k, k.asGlobal(in[i]), at, element, count));
           if (vector)
             for (int64_t i = 0; i != count; ++i) {
               if (i == 0)
                 read.emplace_back();
-              read.back().push_back(
-                  k.loadFloat(k.asGlobal(in[inputs]), column + i));
+              read.back().push_back(k.loadFloat(k.asGlobal(in[inputs]),
+                                                column + i, /*constant=*/true));
             }
           SmallVector<Float> results;
           for (int64_t i = 0; i != count; ++i) {
@@ -155,8 +155,8 @@ SymbolRefAttr KernelLibrary::rope(ArrayRef<int64_t> heads, int64_t headSize,
     Int position = k.loadInt(k.asGlobal(in[shared]), row);
     auto rotate = [&](Global x, Global y, Long low, Int at) {
       Long angle = elementAt(k, position, headSize, at);
-      auto a = loadElements(k, x, low, element, count, false);
-      auto b = loadElements(k, x, low + half, element, count, false);
+      auto a = loadElements(k, x, low, element, count);
+      auto b = loadElements(k, x, low + half, element, count);
       SmallVector<Float> first, second;
       for (int64_t i = 0; i != count; ++i) {
         auto angleAt = [&](int64_t offset) {
@@ -208,13 +208,14 @@ SymbolRefAttr KernelLibrary::embed(const EmbedParams &params) {
     accesses.forEach(k, [&](Int column) {
       auto values =
           loadElements(k, table, elementAt(k, id, params.width, column),
-                       params.table, count);
+                       params.table, count, /*constant=*/true);
       Long to = elementAt(k, row, params.width, column);
       if (params.constant)
         for (int64_t i = 0; i != count; ++i)
-          values[i] = values[i] + k.loadFloat(k.asGlobal(in[2]), column + i);
+          values[i] = values[i] + k.loadFloat(k.asGlobal(in[2]), column + i,
+                                              /*constant=*/true);
       if (params.accumulate) {
-        auto before = loadElements(k, y, to, params.element, count, false);
+        auto before = loadElements(k, y, to, params.element, count);
         for (int64_t i = 0; i != count; ++i)
           values[i] = before[i] + values[i];
       }
@@ -232,8 +233,8 @@ static void copyRow(DeviceBuilder &k, const RowAccesses &accesses,
               : bytes == 4 ? k.i32()
                            : Type(VectorType::get({bytes / 4}, k.i32()));
   accesses.forEach(k, [&](Int column) {
-    Value value = k.load(
-        type, k.at(x, elementAt(k, source, width, column), element), false);
+    Value value =
+        k.load(type, k.at(x, elementAt(k, source, width, column), element));
     k.store(value, k.at(y, elementAt(k, target, width, column), element));
   });
 }

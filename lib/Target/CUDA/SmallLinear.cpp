@@ -4,7 +4,8 @@
 // of w. Its warps take parts of K in turn, load a part with 8 accesses of 16
 // bytes for each thread, and multiply by mma.sync, which costs nothing here and
 // serves all rows of x at once; their sums are added in the order of the warps.
-// So a row's bits depend neither on the other rows nor on their number.
+// So a row's bits depend neither on the other rows nor on their number. The
+// first part of w is asked for before the earlier kernels have ended.
 //
 // The 16 bytes that a thread loads are 8 neighbouring values of K of one row.
 // An mma wants pairs of k from each of its threads, and any pairs will do as
@@ -54,7 +55,10 @@ public:
 private:
   int64_t weightRows() const { return groups * perMma; }
   int64_t warpBytes() const { return rowsOfX * pitch * 4; }
-  Values multiplyPart(DeviceBuilder &k, Int part, ValueRange sums, bool whole);
+  /// This thread's values of w of a part, and their products with those of x.
+  SmallVector<Values> loadWeights(DeviceBuilder &k, Int part, bool whole);
+  Values multiplyPart(DeviceBuilder &k, ArrayRef<Values> w, Int part,
+                      ValueRange sums, bool whole);
   /// Eight values of K, packed in four registers. Those behind the last one
   /// are zero if not `whole`.
   Values loadEight(DeviceBuilder &k, Global row, int64_t offset, Int at,
@@ -109,15 +113,27 @@ void SmallLinear::build(DeviceBuilder &k, ValueRange parameters) {
 
   Values sums(static_cast<size_t>(4 * groups), k.constant(0.0));
   Int warp = k.warp();
+  auto take = [&](Int part, ValueRange sums, bool whole) {
+    return multiplyPart(k, loadWeights(k, part, whole), part, sums, whole);
+  };
+  Int part = warp;
+  if (parts >= warps) {
+    SmallVector<Values> early = loadWeights(k, warp, /*whole=*/true);
+    k.waitForEarlierKernels();
+    sums = multiplyPart(k, early, warp, sums, /*whole=*/true);
+    part = warp + warps;
+  } else {
+    k.waitForEarlierKernels();
+  }
   if (parts != 0)
-    sums = k.loop(warp, k.integer(parts), k.integer(warps), sums,
+    sums = k.loop(part, k.integer(parts), k.integer(warps), sums,
                   [&](Int part, ValueRange carried) {
-                    return multiplyPart(k, part, carried, /*whole=*/true);
+                    return take(part, carried, /*whole=*/true);
                   });
   if (params.inputs % perPart != 0)
     sums = k.choose(
         warp == parts % warps, TypeRange(ValueRange(sums)),
-        [&] { return multiplyPart(k, k.integer(parts), sums, false); },
+        [&] { return take(k.integer(parts), sums, /*whole=*/false); },
         [&] { return sums; });
 
   // [warp][row of x][row of w]
@@ -139,10 +155,10 @@ Values SmallLinear::load(DeviceBuilder &k, Global from, bool streamed) {
         "ld.global.nc.L1::no_allocate.L2::128B.v4.b32 {$0, $1, $2, $3}, [$4];",
         SmallVector<Type>(4, k.i32()), {{from, "l"}}, /*memory=*/false);
   if (width == 1)
-    return {k.load(params.element, from, true)};
+    return {k.load(params.element, from, streamed)};
   if (width == 2)
-    return {k.load(k.i32(), from, true)};
-  Value packed = k.load(VectorType::get({width / 2}, k.i32()), from, true);
+    return {k.load(k.i32(), from, streamed)};
+  Value packed = k.load(VectorType::get({width / 2}, k.i32()), from, streamed);
   Values out;
   for (int64_t i = 0; i != width / 2; ++i)
     out.push_back(k.extract(packed, i));
@@ -174,17 +190,23 @@ Values SmallLinear::loadEight(DeviceBuilder &k, Global row, int64_t offset,
   return out;
 }
 
-Values SmallLinear::multiplyPart(DeviceBuilder &k, Int part, ValueRange sums,
-                                 bool whole) {
+SmallVector<Values> SmallLinear::loadWeights(DeviceBuilder &k, Int part,
+                                             bool whole) {
+  Int first = part * perPart, at = first + inRow;
+  SmallVector<Values> w;
+  for (int64_t i = 0; i != perPart; i += perRow)
+    for (Global row : ownW)
+      w.push_back(loadEight(k, k.at(row, k.widen(first), params.element), i, at,
+                            whole, /*streamed=*/true));
+  return w;
+}
+
+Values SmallLinear::multiplyPart(DeviceBuilder &k, ArrayRef<Values> w, Int part,
+                                 ValueRange sums, bool whole) {
   Int first = part * perPart, at = first + inRow;
   auto advance = [&](Global row) {
     return k.at(row, k.widen(first), params.element);
   };
-  // All of w first: these are the accesses that take long.
-  SmallVector<Values> w;
-  for (int64_t i = 0; i != perPart; i += perRow)
-    for (Global row : ownW)
-      w.push_back(loadEight(k, advance(row), i, at, whole, /*streamed=*/true));
   Values out(sums);
   Value zero = k.integer(0);
   for (int64_t i = 0; i != perPart / perRow; ++i) {
@@ -236,7 +258,9 @@ Float SmallLinear::total(DeviceBuilder &k, Int row, Int column) {
   Float sum = k.asFloat(k.loadShared(k.f32(), at));
   for (int64_t warp = 1; warp != warps; ++warp)
     sum = sum + k.asFloat(k.loadShared(k.f32(), at + warp * warpBytes()));
-  return params.bias ? sum + k.loadFloat(bias, firstWeight + column) : sum;
+  return params.bias ? sum + k.loadFloat(bias, firstWeight + column,
+                                         /*constant=*/true)
+                     : sum;
 }
 
 void SmallLinear::finish(DeviceBuilder &k) {
@@ -258,8 +282,7 @@ void SmallLinear::finish(DeviceBuilder &k) {
           Long to = k.widen(row) * resultWidth + k.widen(column - begin);
           Float last = value;
           if (params.residual)
-            last = last + loadElements(k, residual, to, params.element, 1,
-                                       /*constant=*/false)[0];
+            last = last + loadElements(k, residual, to, params.element, 1)[0];
           storeElements(k, {last}, results[o], to, params.result);
         });
         begin += resultWidth;
@@ -279,6 +302,8 @@ SymbolRefAttr KernelLibrary::smallLinear(const std::string &name,
   launch.shared = kernel.sharedBytes();
   launch.blocks = kernel.blocks();
   launch.together = 2;
+  launch.overlap = Overlap::AtOnce;
+  launch.waits = true;
   launch.grid = {blocksOf(0, schedule.tileRows)};
   int64_t arguments = 2 + (params.bias ? 1 : 0) + (params.residual ? 1 : 0) +
                       static_cast<int64_t>(params.outputs.size());

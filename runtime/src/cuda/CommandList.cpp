@@ -79,10 +79,19 @@ Expected<void> CommandList::enqueue(const DriverApi &api, const Module &module,
         pointers.push_back(rest.data());
         rest = rest.subspan(sizeOf(parameter.kind));
       }
-      done = api.check(api.launch(module.function(command.kernel),
-                                  static_cast<unsigned>(command.blocks), 1, 1,
-                                  static_cast<unsigned>(spec.threads), 1, 1,
-                                  static_cast<unsigned>(spec.shared), stream,
+      LaunchAttribute overlap{programmaticStreamSerialization, {}, {}};
+      overlap.value.number = 1;
+      LaunchConfig config{.gridX = static_cast<unsigned>(command.blocks),
+                          .gridY = 1,
+                          .gridZ = 1,
+                          .blockX = static_cast<unsigned>(spec.threads),
+                          .blockY = 1,
+                          .blockZ = 1,
+                          .shared = static_cast<unsigned>(spec.shared),
+                          .stream = stream,
+                          .attributes = &overlap,
+                          .attributeCount = 1};
+      done = api.check(api.launch(&config, module.function(command.kernel),
                                   pointers.data(), nullptr),
                        spec.name.c_str());
       break;

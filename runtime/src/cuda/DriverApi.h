@@ -33,6 +33,28 @@ struct alignas(64) TensorMap {
   std::byte opaque[128];
 };
 
+/// CUlaunchAttribute with the value that is used here.
+struct alignas(8) LaunchAttribute {
+  int id;
+  char padding[4];
+  union {
+    char all[64];
+    int number;
+  } value;
+};
+static_assert(sizeof(LaunchAttribute) == 72);
+
+/// CUlaunchConfig
+struct LaunchConfig {
+  unsigned gridX, gridY, gridZ, blockX, blockY, blockZ, shared;
+  StreamHandle stream;
+  LaunchAttribute *attributes;
+  unsigned attributeCount;
+};
+
+// CUlaunchAttributeID: a kernel may start before the one in front of it in the
+// stream has ended.
+constexpr int programmaticStreamSerialization = 6;
 // CUdevice_attribute
 constexpr int multiprocessorCount = 16;
 constexpr int computeCapabilityMajor = 75;
@@ -94,10 +116,8 @@ constexpr Result unsupportedPtxVersion = 222;
     (FunctionHandle *, ModuleHandle, const char *name))                        \
   F(functionSetAttribute, cuFuncSetAttribute,                                  \
     (FunctionHandle, int attribute, int value))                                \
-  F(launch, cuLaunchKernel,                                                    \
-    (FunctionHandle, unsigned gridX, unsigned gridY, unsigned gridZ,           \
-     unsigned blockX, unsigned blockY, unsigned blockZ, unsigned shared,       \
-     StreamHandle, void **parameters, void **extra))                           \
+  F(launch, cuLaunchKernelEx,                                                  \
+    (const LaunchConfig *, FunctionHandle, void **parameters, void **extra))   \
   F(encodeTiled, cuTensorMapEncodeTiled,                                       \
     (TensorMap *, int type, uint32_t rank, void *address,                      \
      const uint64_t *extents, const uint64_t *strides, const uint32_t *box,    \

@@ -25,7 +25,7 @@ public:
 
   /// 0: there is nothing to launch, and no parameters were derived.
   uint32_t blocks() const { return grid; }
-  /// Where each parameter's value lies, as cuLaunchKernel takes it.
+  /// Where each parameter's value lies, as cuLaunchKernelEx takes it.
   void **parameters() { return pointers.data(); }
 
 private:

@@ -113,10 +113,11 @@ public:
   /// lse[?,Hq] f32, partials[?] f32, counters[?] i32, continues: i32,
   /// pool[?,Hq*d], source[?] i32). Row i of q is pool[source[i]]: the last
   /// variant reads q, those for up to 16 rows pool, and q may then be
-  /// anything. Query i sees exactly the keys [first[i], last[i]); both lists ascend. With
-  /// `continues` the result continues the partial that (o, lse) holds (C3),
-  /// else it overwrites it. Rows that see no key: o = 0, lse = -inf, unchanged
-  /// if `continues`. d is a multiple of 8, at most 256; scale is positive.
+  /// anything. Query i sees exactly the keys [first[i], last[i]); both lists
+  /// ascend. With `continues` the result continues the partial that (o, lse)
+  /// holds (C3), else it overwrites it. Rows that see no key: o = 0, lse =
+  /// -inf, unchanged if `continues`. d is a multiple of 8, at most 256; scale
+  /// is positive.
   ///
   /// Rows of k and v are initialised, seen or not: what is masked is multiplied
   /// by 0. The variants for up to 16 rows read nothing behind the greatest
@@ -169,6 +170,14 @@ public:
                             mlir::Type element);
 
 private:
+  /// When the blocks of the next kernel may come beside those of this one, to
+  /// wait for its results. They cost it what they hold while they wait.
+  enum class Overlap {
+    AtTheEnd,  ///< as blocks of this one end
+    FewBlocks, ///< at once if this one does not fill the multiprocessors
+    AtOnce     ///< as soon as all blocks of this one have begun
+  };
+
   /// How a kernel is launched.
   struct Launch {
     int64_t threads = 0;
@@ -177,6 +186,8 @@ private:
     int64_t resident = 0;
     int64_t together =
         1; ///< blocks that fit a multiprocessor at once, at least
+    Overlap overlap = Overlap::FewBlocks;
+    bool waits = false; ///< `body` waits for earlier kernels, not its caller
     llvm::SmallVector<BlocksAttr> grid;
     llvm::SmallVector<mlir::Attribute> parameters;
   };

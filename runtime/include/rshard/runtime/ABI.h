@@ -3,6 +3,9 @@
  * Plain C. The artifact's host code exports `rshard_step`; it imports the
  * functions declared here and nothing else (memcpy and memset aside). The
  * manifest lists the buffers, tables and weights of a frame in index order.
+ * Kernels of a GPU are launched so that each may start before the earlier ones
+ * have ended: they wait themselves (griddepcontrol.wait) before they touch what
+ * kernels write.
  *
  *===----------------------------------------------------------------------===*/
 #ifndef RSHARD_RUNTIME_ABI_H
@@ -17,7 +20,7 @@ extern "C" {
 
 /* Raised whenever anything on this page changes; an artifact states the one it
  * was built for. */
-#define RSHARD_ABI_VERSION 3
+#define RSHARD_ABI_VERSION 4
 
 /* Row-major [rows, width], 64-byte aligned; the code knows the width. `rows` is
  * what this step uses: a pool counts its own rows and the largest received part

@@ -179,6 +179,7 @@ TEST_F(CudaDeviceTest, StepsOfFewRowsThatComeAgainBecomeGraphs) {
   const fakecuda::Seen &seen = fakecuda::seen();
   auto expect = [&](size_t launches, size_t graphs, size_t graphLaunches) {
     EXPECT_EQ(seen.launches.size(), launches);
+    EXPECT_TRUE(seen.launches.back().overlaps);
     EXPECT_EQ(seen.graphsMade, graphs);
     EXPECT_EQ(seen.graphLaunches, graphLaunches);
   };
