@@ -5,9 +5,9 @@
 // warp brings queries, keys and values, a thread of another hands out the tiles
 // and says which keys each of them needs. The other warpgroups compute 64 rows
 // each: S = Q K^T, P = exp(S - max), O = O * rescale + P V, tile of keys by
-// tile of keys. While one of them takes exponentials the other one has the
-// tensor cores (named barriers hand them over), and the product with the next
-// keys is in flight meanwhile.
+// tile of keys. While one of them takes exponentials another one has the tensor
+// cores (named barriers hand them over), and the product with the next keys is
+// in flight meanwhile.
 //
 // first and last say all about masks: tiles of keys that no row of a warpgroup
 // sees are skipped, those that all rows see are not masked. Keys are visited
