@@ -46,11 +46,8 @@ struct PlanPass : rshard::impl::PlanPassBase<PlanPass> {
     rule.ranks = given(ranks);
     rule.clientFirst = clientFirst;
     rule.clientLast = clientLast;
-    auto types =
-        tokenset::parseRowTypes(activations.getValue(), partials.getValue());
-    if (!types)
-      return types.error();
-    rule.types = *types;
+    rule.activations = activations.getValue();
+    rule.partials = partials.getValue();
     if (!attn.empty()) {
       auto shape = tokenset::parseGridShape(attn.getValue());
       if (!shape)

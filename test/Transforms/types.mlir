@@ -3,6 +3,7 @@
 // RUN: rshard-opt %s --rshard-plan="comp=2 cluster=1 period=2 activations=bf16" --rshard-partition | FileCheck %s --check-prefix=PART
 // RUN: rshard-opt %s --rshard-plan="comp=2 cluster=1 period=2 activations=bf16 client-first=1" --rshard-partition --rshard-schedule | FileCheck %s --check-prefix=SCHED
 // RUN: rshard-opt %s --rshard-plan="comp=2 cluster=1 period=2 activations=f16 partials=f16" --rshard-partition --rshard-schedule | FileCheck %s --check-prefix=NARROW
+// RUN: rshard-opt %s --rshard-plan="comp=2 attn=2x1 activations=bf16" | FileCheck %s --check-prefix=COLUMN
 // RUN: not rshard-opt %s --rshard-plan="activations=f8" 2>&1 | FileCheck %s --check-prefix=TYPE
 // RUN: not rshard-opt %s --rshard-plan="activations=bf16 partials=f16" 2>&1 | FileCheck %s --check-prefix=PARTIALS
 
@@ -19,6 +20,9 @@
 // PLAN: rshard.embedding {{.*}} -> tensor<?x8xbf16>
 // PLAN: rshard.layers [@layer] [0, 0, 0](%{{.*}}, %{{.*}}) : tensor<?x8xbf16>, tensor<?xi32>
 // PLAN: rshard.linear {{.*}} : (tensor<?x8xbf16>, tensor<16x8xf32>) -> tensor<?x16xf32>
+
+// With one key shard there is one partial for a row.
+// COLUMN: types <activations = bf16, partials = bf16>
 
 // HALF: types <activations = f16, partials = f16>
 // HALF: rshard.linear {{.*}} -> tensor<?x16xf32>

@@ -66,7 +66,8 @@ void PlanOptions::add(CLI::App &app) {
        "type of hidden rows, queries, keys and values: f32, bf16 or f16 "
        "[f32, bf16 for --target cuda]");
   type("--partials", partials,
-       "type of partial results: f32 or that of the activations [f32]");
+       "type of partial results: f32 or that of the activations [f32, that of "
+       "the activations with one key shard]");
   app.add_option("--ranks", ranks, "ranks that share the nodes [one per node]")
       ->type_name("N")
       ->check(atLeast(1))
@@ -115,12 +116,8 @@ PlanOptions::make(const std::string &usualActivations) const {
     rule.attn = *tokenset::parseGridShape(attn);
   if (!clientLayers.empty())
     parseLayers(clientLayers, rule.clientFirst, rule.clientLast);
-  auto types = tokenset::parseRowTypes(activations.empty() ? usualActivations
-                                                           : activations,
-                                       partials.empty() ? "f32" : partials);
-  if (!types)
-    return tokenset::Error{"plan: " + types.error().message};
-  rule.types = *types;
+  rule.activations = activations.empty() ? usualActivations : activations;
+  rule.partials = partials;
   auto plan = tokenset::makePlan(rule);
   if (!plan)
     return tokenset::Error{"plan: " + plan.error().message};

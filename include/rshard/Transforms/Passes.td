@@ -57,7 +57,7 @@ def PlanPass : Pass<"rshard-plan", "::mlir::ModuleOp"> {
     Option<"group", "group", "int64_t", "0", "CompNodes whose clusters are dealt together">,
     Option<"ranks", "ranks", "int64_t", "0", "number of ranks; default one per node">,
     Option<"activations", "activations", "std::string", "\"f32\"", "element type of rows: f32, bf16 or f16">,
-    Option<"partials", "partials", "std::string", "\"f32\"", "element type of partials: f32 or that of activations">,
+    Option<"partials", "partials", "std::string", "\"\"", "element type of partials: f32 or that of activations; default f32, that of activations with one key shard">,
     Option<"clientFirst", "client-first", "int64_t", "0", "first layers that the client runs">,
     Option<"clientLast", "client-last", "int64_t", "0", "last layers that the client runs">,
   ];

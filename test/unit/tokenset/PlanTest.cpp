@@ -93,6 +93,24 @@ TEST(ClusterRule, otherShapesAreDealtRoundRobin) {
   EXPECT_EQ(plan.nodes(), 1 + 8 + 5);
 }
 
+TEST(ClusterRule, partialsOfOneKeyShardAreActivations) {
+  ClusterRule rule;
+  rule.activations = "bf16";
+  auto types = [&](int64_t queries, int64_t keys) {
+    rule.attn = GridShape{queries, keys};
+    return made(rule).types;
+  };
+  RowTypes wide{ElementType::BF16, ElementType::F32},
+      narrow{ElementType::BF16, ElementType::BF16};
+  EXPECT_EQ(types(1, 1), narrow);
+  EXPECT_EQ(types(4, 1), narrow);
+  EXPECT_EQ(types(1, 2), wide);
+  rule.partials = "f32";
+  EXPECT_EQ(types(1, 1), wide);
+  rule.partials = "bf16";
+  EXPECT_EQ(types(1, 2), narrow);
+}
+
 TEST(ClusterRule, refusals) {
   ClusterRule rule;
   rule.period = 9;

@@ -18,7 +18,8 @@ struct GridShape {
 /// Reads `4x4`.
 Expected<GridShape> parseGridShape(std::string_view text);
 
-/// The command line's --comp, --cluster, --period, --group, --attn and --ranks.
+/// The command line's --comp, --cluster, --period, --group, --attn, --ranks,
+/// --activations and --partials.
 /// R_i takes the i-th cluster of `cluster` tokens of every period, the last one
 /// may be short. CompNodes are taken in groups of `group`; the r-th token of
 /// every cluster of a group makes one set of S = T. Defaults: comp 4, cluster
@@ -36,7 +37,12 @@ struct ClusterRule {
   std::optional<int64_t> ranks;
   int32_t clientFirst = 0;
   int32_t clientLast = 0;
-  RowTypes types;
+  /// Types by name, as parseRowTypes has them.
+  std::string activations = "f32";
+  /// Empty: that of activations if the grid has one key shard, else f32. A row
+  /// then has one partial, and the merge nothing to add up that would gain from
+  /// more bits.
+  std::string partials;
 };
 
 /// A valid plan, or an error that names the option and the required values (C1:
