@@ -152,6 +152,7 @@ class Case:
         o = self.random(total + 1, heads, d, dtype=dtype)
         lse = self.random(total + 1, heads, dtype=torch.float32, scale=5)
         lse[torch.rand(lse.shape, generator=self.generator, device="cuda") < 0.2] = -math.inf
+        o[lse == -math.inf] = 0  # what saw no key (C3)
         source = torch.randperm(total, generator=self.generator, device="cuda").to(torch.int32)
         y = torch.zeros(self.rows, heads, d, device="cuda", dtype=torch.float64)
         for row in range(self.rows):

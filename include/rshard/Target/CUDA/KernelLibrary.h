@@ -165,7 +165,8 @@ public:
 
   /// (o[?,H*d], lse[?,H] f32, begin[?] i32, source[?] i32, y[?,H*d]): row i
   /// merges the partials source[begin[i]], ..., source[begin[i+1]-1] in that
-  /// order (C3). `partial` is the element of o.
+  /// order (C3). `partial` is the element of o, which is 0 where lse is -inf:
+  /// a single partial is copied.
   mlir::SymbolRefAttr merge(int64_t heads, int64_t headSize, mlir::Type partial,
                             mlir::Type element);
 
