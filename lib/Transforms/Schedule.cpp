@@ -6,6 +6,7 @@
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "rshard/Plan/PlanSymbols.h"
 #include "rshard/Transforms/Passes.h"
+#include "rshard/tokenset/RowOrder.h"
 
 namespace rshard {
 #define GEN_PASS_DEF_SCHEDULEPASS
@@ -24,6 +25,32 @@ static LogicalResult checkResults(func::FuncOp client) {
   return success();
 }
 
+/// If rows keep their order, a merge gives back the one partial of every row.
+/// If that has the type of its result, segments read it themselves, and what
+/// said how to merge is no argument any more.
+void Scheduler::elideMerges() {
+  for (auto segment : module.getOps<func::FuncOp>()) {
+    BitVector dead(segment.getNumArguments());
+    for (auto merge : llvm::make_early_inc_range(segment.getOps<MergeOp>())) {
+      if (merge.getOutput().getType() != merge.getResult().getType())
+        continue;
+      Value rest[] = {merge.getLse(), merge.getBegin(), merge.getSource()};
+      merge.getResult().replaceAllUsesWith(merge.getOutput());
+      merge.erase();
+      for (Value value : rest)
+        if (auto argument = dyn_cast<BlockArgument>(value);
+            argument && argument.use_empty())
+          dead.set(argument.getArgNumber());
+    }
+    if (dead.none() || failed(segment.eraseArguments(dead)))
+      continue;
+    module.walk([&](func::CallOp call) {
+      if (call.getCallee() == segment.getSymName())
+        call->eraseOperands(dead);
+    });
+  }
+}
+
 LogicalResult Scheduler::run() {
   FailureOr<tokenset::Plan> plan = readPlan(module);
   if (failed(plan))
@@ -39,6 +66,9 @@ LogicalResult Scheduler::run() {
   if (failed(foundRoutes))
     return failure();
   routes = *foundRoutes;
+  keepsOrder = tokenset::keepsRowOrder(*plan);
+  if (keepsOrder)
+    elideMerges();
   FailureOr<SmallVector<PartialAttentionOp>> attentions =
       readAttnProgram(programs->get(Role::Attn), *routes);
   if (failed(attentions))

@@ -131,14 +131,17 @@ void Scheduler::emitReceive(ReceiveOp receive, DriverBuilder &b) {
     std::string merge =
         ("merge" + Twine(*routeOf(receive.getRouteAttr()).getLayerClass()))
             .str();
-    places[receive.getResult(0)] = {
-        Place::Whole, poolOf("partial.o", typeOf(receive.getResult(0))), {}};
-    places[receive.getResult(1)] = {
-        Place::Whole, poolOf("partial.lse", typeOf(receive.getResult(1))), {}};
-    places[receive.getResult(2)] = {
-        Place::Whole, frame->table(merge + ".begin"), {}};
-    places[receive.getResult(3)] = {
-        Place::Whole, frame->table(merge + ".source"), {}};
+    ResultRange results = receive.getResults();
+    Value output = poolOf("partial.o", typeOf(results[0]));
+    places[results[0]] =
+        keepsOrder ? compRows(output) : Place{Place::Whole, output, {}};
+    places[results[1]] = {
+        Place::Whole, poolOf("partial.lse", typeOf(results[1])), {}};
+    // A table that is named is filled in every step.
+    if (!results[2].use_empty())
+      places[results[2]] = {Place::Whole, frame->table(merge + ".begin"), {}};
+    if (!results[3].use_empty())
+      places[results[3]] = {Place::Whole, frame->table(merge + ".source"), {}};
     return;
   }
   case RouteKind::Leave: {

@@ -47,6 +47,8 @@ public:
   int64_t numExchanges = 0, numBuffers = 0, numTables = 0;
 
 private:
+  void elideMerges();
+
   // The programs, op by op (SchedulePrograms.cpp).
   mlir::LogicalResult walk(mlir::Block &block, DriverBuilder &b);
   mlir::LogicalResult schedule(mlir::Operation &op, DriverBuilder &b);
@@ -94,6 +96,8 @@ private:
   llvm::SmallVector<PartialAttentionOp> partials;
   std::vector<tokenset::Exchange> exchanges;
   bool onClient = true;
+  /// The lists of query rows and of merges are 0, 1, 2... on every rank.
+  bool keepsOrder = false;
   /// The client's current rows: those it sends, then those that came back.
   Place clientRows;
   mlir::ShapedType hidden;

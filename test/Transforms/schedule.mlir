@@ -1,6 +1,9 @@
 // RUN: rshard-opt %s --rshard-plan="comp=2 cluster=1 period=2" --rshard-partition --rshard-schedule | FileCheck %s
 // RUN: rshard-opt %s --rshard-plan="comp=2 cluster=1 period=2 client-first=1" --rshard-partition --rshard-schedule | FileCheck %s --check-prefix=CLIENT
 // RUN: rshard-opt %s --rshard-plan="comp=8 attn=8x8 cluster=2 period=16" --rshard-partition --rshard-schedule | FileCheck %s
+// RUN: rshard-opt %s --rshard-plan="comp=1 attn=1x1 activations=bf16" --rshard-partition --rshard-schedule | FileCheck %s --check-prefix=WHOLE --implicit-check-not=merge
+// RUN: rshard-opt %s --rshard-plan="comp=1 attn=1x1 activations=bf16 partials=f32" --rshard-partition --rshard-schedule | FileCheck %s --check-prefix=WIDE
+// RUN: rshard-opt %s --rshard-plan="comp=2 attn=1x1 activations=bf16" --rshard-partition --rshard-schedule | FileCheck %s --check-prefix=TWO
 // RUN: not rshard-opt %s --rshard-plan --rshard-schedule 2>&1 | FileCheck %s --check-prefix=PHASE
 
 // PHASE: error: holds no program of role client vs a module of the partitioned phase
@@ -60,6 +63,23 @@
 // CLIENT:   rshard.attend
 // CLIENT:   rshard.launch @layer.finish
 // CLIENT: rshard.exchange %{{.*}}, 0
+
+// Where nothing is sharded, segments read the one partial of every row where it is.
+// WHOLE-LABEL: func.func private @layer.layer(
+// WHOLE-SAME: %{{[^:]*}}: index, %{{[^:]*}}: tensor<?x8xbf16>, %{{[^:]*}}: tensor<?xi32>, %[[O:[^:]*]]: tensor<?x2x4xbf16>)
+// WHOLE: rshard.linear %[[O]],
+// WHOLE-LABEL: func.func @step(
+// WHOLE: %[[O:.*]] = rshard.get_buffer %{{.*}}[@pool.partial.o] : memref<?x8xbf16>
+// WHOLE: scf.for %{{[^ ]+}} = %{{[^ ]+}} to %c2
+// WHOLE: %[[ROWS:.*]] = memref.subview %[[O]][%{{.*}}, 0] [%[[COUNT:.*]], 8]
+// WHOLE: rshard.launch @layer.layer layer %{{.*}} of %{{.*}} ins(%{{[^ ]*}}, %{{[^ ]*}}, %[[ROWS]]) outs(
+
+// WIDE-LABEL: func.func private @layer.layer(
+// WIDE: rshard.merge
+
+// Rows of two CompNodes of one rank are not in the order of positions.
+// TWO-LABEL: func.func private @layer.layer(
+// TWO: rshard.merge
 
 func.func private @layer(%layer: index, %x: tensor<?x8xf32>, %positions: tensor<?xi32>) -> tensor<?x8xf32> {
   %w = rshard.parameter @w[%layer] : tensor<8x8xf32>

@@ -90,13 +90,13 @@ Expected<Plan> makePlan(const ClusterRule &rule) {
     if (!*family)
       return family->error();
   std::string usualPartials = shape.keys == 1 ? rule.activations : "f32";
-  auto types =
-      parseRowTypes(rule.activations,
-                    rule.partials.empty() ? usualPartials : rule.partials);
+  auto types = parseRowTypes(
+      rule.activations, rule.partials.empty() ? usualPartials : rule.partials);
   if (!types)
     return types.error();
-  Plan plan{std::move(*R),    std::move(*S),   std::move(*T),
-            rule.clientFirst, rule.clientLast, {},
+  Plan plan{std::move(*R),   std::move(*S),
+            std::move(*T),   rule.clientFirst,
+            rule.clientLast, {},
             *types};
   // Before nodes are counted in 32 bits.
   if (shape.queries > kRunLimit / shape.keys)

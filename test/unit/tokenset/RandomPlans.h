@@ -20,12 +20,13 @@ inline RowTypes drawTypes() {
   return types;
 }
 
-/// Random families, grid, placement and types; ranks are dense.
-inline Plan drawPlan() {
+/// Random families of at most `most` sets, grid, placement and types; ranks are
+/// dense.
+inline Plan drawPlan(int64_t most = 4) {
   Plan plan;
-  plan.R = drawPartition("R", draw(1, 4));
-  plan.S = drawPartition("S", draw(1, 4));
-  plan.T = drawPartition("T", draw(1, 4));
+  plan.R = drawPartition("R", draw(1, most));
+  plan.S = drawPartition("S", draw(1, most));
+  plan.T = drawPartition("T", draw(1, most));
   plan.types = drawTypes();
   switch (draw(0, 2)) {
   case 0:

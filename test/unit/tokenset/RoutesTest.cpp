@@ -3,11 +3,13 @@
 
 #include "RandomPlans.h"
 #include "rshard/tokenset/ClusterRule.h"
+#include "rshard/tokenset/RowOrder.h"
 
 #include <gtest/gtest.h>
 #include <rapidcheck/gtest.h>
 
 #include <map>
+#include <numeric>
 
 using namespace rshard::tokenset;
 using namespace rshard::tokenset::test;
@@ -429,6 +431,43 @@ RC_GTEST_PROP(Routes, fillKeepsEveryAddress, ()) {
     RC_ASSERT(bool(routes->fill(step)));
     for (size_t i = 0; i < names.size(); ++i)
       RC_ASSERT(routes->tables().find(names[i])->data() == before[i]);
+  }
+}
+
+RC_GTEST_PROP(Routes, unshardedRowsKeepTheirOrder, ()) {
+  // What is promised to those who read past these lists.
+  Plan plan = drawPlan(1);
+  RC_ASSERT(keepsRowOrder(plan));
+  std::vector<Mask> masks = drawMasks();
+  int64_t capacity = draw(1, 45), largest = draw(1, 50);
+  auto isIdentity = [](const IndexList &list, size_t size) {
+    IndexList identity(size);
+    std::iota(identity.begin(), identity.end(), 0);
+    return list == identity;
+  };
+  std::vector<Routes> ranks;
+  for (int32_t rank = 0; rank < plan.rankCount(); ++rank) {
+    auto routes = Routes::create(plan, masks, capacity, largest, rank);
+    RC_ASSERT(bool(routes));
+    ranks.push_back(std::move(*routes));
+  }
+  for (const Step &step : drawSteps(masks, capacity, largest)) {
+    size_t queries = 0, merged = 0;
+    for (Routes &routes : ranks) {
+      RC_ASSERT(bool(routes.fill(step)));
+      const RouteTables &all = routes.tables();
+      size_t rows = all.compPosition.size();
+      for (const MaskTables &tables : all.masks) {
+        size_t seen = tables.queryPosition.size();
+        RC_ASSERT(isIdentity(tables.querySource, seen));
+        RC_ASSERT(isIdentity(tables.mergeSource, rows));
+        RC_ASSERT(isIdentity(tables.mergeBegin, rows + 1));
+        queries += seen;
+        merged += rows;
+      }
+    }
+    RC_ASSERT(queries == masks.size() * size_t(step.rows));
+    RC_ASSERT(merged == queries);
   }
 }
 
