@@ -379,9 +379,9 @@ def RShard_AppendRowsOp : RShard_Op<"append_rows"> {
 def RShard_AttendOp : RShard_Op<"attend"> {
   let summary = "partial attention that continues a running result";
   let description = [{
-    Query row i is query[source[i]]. It sees exactly the cache rows [firstKeys[i], lastKeys[i]) of key and value: that is
-    what mask and positions come to, since cached rows ascend in position (C2, C4); both lists ascend. With
-    `first` set the result starts empty (output 0, lse -inf), else it continues the (output, lse) that the buffers
+    Query row i is query[source[i]]; with `inOrder` that is query[i]. It sees exactly the cache rows [firstKeys[i],
+    lastKeys[i]) of key and value: that is what mask and positions come to, since cached rows ascend in position (C2, C4);
+    both lists ascend. With `first` set the result starts empty (output 0, lse -inf), else it continues the (output, lse) that the buffers
     hold: a rank merges its own partials of a row here, in the order of its cells (C3).
 
     Constraints: widths are those of heads; key and value have the query's element type, the output is f32 or of that
@@ -397,9 +397,9 @@ def RShard_AttendOp : RShard_Op<"attend"> {
                        Arg<RShard_FloatRows, "", [MemRead]>:$key, Arg<RShard_FloatRows, "", [MemRead]>:$value,
                        Arg<RShard_Indices, "", [MemRead]>:$firstKeys, Arg<RShard_Indices, "", [MemRead]>:$lastKeys,
                        Arg<RShard_FloatRows, "", [MemRead, MemWrite]>:$output, Arg<RShard_LseRows, "", [MemRead, MemWrite]>:$lse,
-                       I1:$first, I64Attr:$heads, F64Attr:$scale);
+                       I1:$first, I64Attr:$heads, F64Attr:$scale, UnitAttr:$inOrder);
   let assemblyFormat = [{
-    $query `[` $source `]` `,` $key `,` $value `sees` `[` $firstKeys `,` $lastKeys `]` `into` $output `,` $lse
+    $query `[` $source `]` (`inOrder` $inOrder^)? `,` $key `,` $value `sees` `[` $firstKeys `,` $lastKeys `]` `into` $output `,` $lse
     `first` $first `heads` $heads `scale` $scale attr-dict `:` type($query) `,` type($source) `,` type($key) `,` type($value)
     `,` type($firstKeys) `,` type($lastKeys) `,` type($output) `,` type($lse)
   }];

@@ -72,7 +72,7 @@ LogicalResult Scheduler::emitCells(int64_t number, Value layer,
             inner.rowsOf(table("reach", "last"), reach, count),
             inner.rowsOf(poolOf("partial.o", output), begin, count),
             inner.rowsOf(poolOf("partial.lse", lse), begin, count), first,
-            query.getDimSize(1), partial.getScale());
+            query.getDimSize(1), partial.getScale(), keepsOrder);
       });
 
   emitExchange(b, tokenset::downExchange(number), layer, {output, lse});
@@ -136,6 +136,6 @@ LogicalResult Scheduler::emitClientAttention(PartialAttentionOp partial,
       frame->table("client.identity"), places[partial.getKey()].storage,
       places[partial.getValue()].storage, frame->table(reach + ".first"),
       frame->table(reach + ".last"), output.view(b), lse.view(b), yes, heads,
-      partial.getScale());
+      partial.getScale(), /*inOrder=*/true);
   return success();
 }

@@ -64,22 +64,25 @@
 // CLIENT:   rshard.launch @layer.finish
 // CLIENT: rshard.exchange %{{.*}}, 0
 
-// Where nothing is sharded, segments read the one partial of every row where it is.
+// Where nothing is sharded, segments read the one partial of every row, and attention the queries, where they are.
 // WHOLE-LABEL: func.func private @layer.layer(
 // WHOLE-SAME: %{{[^:]*}}: index, %{{[^:]*}}: tensor<?x8xbf16>, %{{[^:]*}}: tensor<?xi32>, %[[O:[^:]*]]: tensor<?x2x4xbf16>)
 // WHOLE: rshard.linear %[[O]],
 // WHOLE-LABEL: func.func @step(
 // WHOLE: %[[O:.*]] = rshard.get_buffer %{{.*}}[@pool.partial.o] : memref<?x8xbf16>
+// WHOLE: rshard.attend %{{[^ ]*}}] inOrder,
 // WHOLE: scf.for %{{[^ ]+}} = %{{[^ ]+}} to %c2
 // WHOLE: %[[ROWS:.*]] = memref.subview %[[O]][%{{.*}}, 0] [%[[COUNT:.*]], 8]
 // WHOLE: rshard.launch @layer.layer layer %{{.*}} of %{{.*}} ins(%{{[^ ]*}}, %{{[^ ]*}}, %[[ROWS]]) outs(
 
 // WIDE-LABEL: func.func private @layer.layer(
 // WIDE: rshard.merge
+// WIDE: rshard.attend %{{[^ ]*}}] inOrder,
 
 // Rows of two CompNodes of one rank are not in the order of positions.
 // TWO-LABEL: func.func private @layer.layer(
 // TWO: rshard.merge
+// TWO-NOT: inOrder
 
 func.func private @layer(%layer: index, %x: tensor<?x8xf32>, %positions: tensor<?xi32>) -> tensor<?x8xf32> {
   %w = rshard.parameter @w[%layer] : tensor<8x8xf32>

@@ -33,6 +33,8 @@ private:
   FailureOr<Type> activationType();
   LogicalResult convertDriver(cuda::KernelLibrary &kernels);
   FailureOr<Value> gatheredQuery(AttendOp attend, Value frame, OpBuilder &ops);
+  FailureOr<Value> queryRows(AttendOp attend, cuda::KernelLibrary &kernels,
+                             Value frame, OpBuilder &ops, int64_t few);
   void declareBuffer(StringRef name, StringRef rows, MemRefType type);
   void declareScratch(ArrayRef<Operation *> work);
 };
@@ -173,6 +175,45 @@ FailureOr<Value> ConvertToKernels::gatheredQuery(AttendOp attend, Value frame,
       memref::SubViewOp::create(ops, loc, buffer, offsets, sizes, strides));
 }
 
+/// The rows of `attend` one behind the other, for kernels of more than `few`
+/// rows; the others read them where they are. They are in order, or the first
+/// cell of a grid row gathers them for all of its cells, into a buffer that has
+/// the layout of the row's results.
+FailureOr<Value> ConvertToKernels::queryRows(AttendOp attend,
+                                             cuda::KernelLibrary &kernels,
+                                             Value frame, OpBuilder &ops,
+                                             int64_t few) {
+  Location loc = attend.getLoc();
+  auto type = cast<MemRefType>(attend.getQuery().getType());
+  if (attend.getInOrder()) {
+    OpFoldResult zero = ops.getIndexAttr(0), one = ops.getIndexAttr(1),
+                 width = ops.getIndexAttr(type.getDimSize(1));
+    Value count = memref::DimOp::create(ops, loc, attend.getSource(), 0);
+    return Value(memref::SubViewOp::create(ops, loc, attend.getQuery(),
+                                           ArrayRef<OpFoldResult>{zero, zero},
+                                           ArrayRef<OpFoldResult>{count, width},
+                                           ArrayRef<OpFoldResult>{one, one}));
+  }
+  auto query = gatheredQuery(attend, frame, ops);
+  if (failed(query))
+    return failure();
+  Value rows = memref::DimOp::create(ops, loc, *query, 0);
+  Value most = arith::ConstantIndexOp::create(ops, loc, few);
+  Value many =
+      arith::CmpIOp::create(ops, loc, arith::CmpIPredicate::ugt, rows, most);
+  Value gathers = arith::AndIOp::create(ops, loc, attend.getFirst(), many);
+  scf::IfOp::create(ops, loc, gathers, [&](OpBuilder &inner, Location) {
+    RunOp::create(inner, loc,
+                  kernels.gather(type.getDimSize(1), type.getElementType()),
+                  frame,
+                  ValueRange{asKernelView(inner, loc, attend.getQuery()),
+                             asKernelView(inner, loc, attend.getSource()),
+                             asKernelView(inner, loc, *query)});
+    scf::YieldOp::create(inner, loc);
+  });
+  return query;
+}
+
 /// The append behind `append` that copies the same rows of another pool, such
 /// as values behind keys; null if there is none, or if something that may need
 /// the rows stands between them.
@@ -190,9 +231,7 @@ AppendRowsOp partnerOf(AppendRowsOp append) {
   return {};
 }
 
-/// Gathers, appends and attention. Queries are gathered once per grid row, by
-/// the row's first cell, into a buffer that has the layout of the row's
-/// results; kernels for few rows read them where they are.
+/// Gathers, appends and attention.
 LogicalResult ConvertToKernels::convertDriver(cuda::KernelLibrary &kernels) {
   Builder types(&getContext());
   SmallVector<Type> computed{types.getBF16Type(), types.getF16Type()},
@@ -226,26 +265,12 @@ LogicalResult ConvertToKernels::convertDriver(cuda::KernelLibrary &kernels) {
     };
     if (auto attend = dyn_cast<AttendOp>(op)) {
       cuda::AttentionParams params = attentionOf(attend);
-      auto gathered = gatheredQuery(attend, frame, ops);
-      if (failed(gathered))
-        return failure();
-      Value query = *gathered;
       auto variants = kernels.attention(params);
-      Value rows = memref::DimOp::create(ops, loc, query, 0);
-      Value most = arith::ConstantIndexOp::create(
-          ops, loc, variants[variants.size() - 2].rows);
-      Value many = arith::CmpIOp::create(ops, loc, arith::CmpIPredicate::ugt,
-                                         rows, most);
-      Value gathers = arith::AndIOp::create(ops, loc, attend.getFirst(), many);
-      scf::IfOp::create(ops, loc, gathers, [&](OpBuilder &inner, Location) {
-        auto type = cast<MemRefType>(query.getType());
-        RunOp::create(inner, loc,
-                      kernels.gather(type.getDimSize(1), params.element), frame,
-                      ValueRange{asKernelView(inner, loc, attend.getQuery()),
-                                 asKernelView(inner, loc, attend.getSource()),
-                                 asKernelView(inner, loc, query)});
-        scf::YieldOp::create(inner, loc);
-      });
+      auto rows = queryRows(attend, kernels, frame, ops,
+                            variants[variants.size() - 2].rows);
+      if (failed(rows))
+        return failure();
+      Value query = *rows;
       SmallVector<Value> arguments = views(
           {query, attend.getKey(), attend.getValue(), attend.getFirstKeys(),
            attend.getLastKeys(), attend.getOutput(), attend.getLse(),
