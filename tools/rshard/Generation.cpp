@@ -37,7 +37,7 @@ tokenset::Expected<Generation> rshard::tool::generate(
   out.tokens = prompt;
   out.promptLength = static_cast<int64_t>(prompt.size());
 
-  std::vector<float> last;
+  std::span<const float> last; // until the next step
   auto step = [&](int64_t begin, int64_t count) -> tokenset::Expected<void> {
     bool needed = begin + count == static_cast<int64_t>(out.tokens.size());
     auto rows = session.step({out.tokens.data() + begin, size_t(count)}, begin,
@@ -52,10 +52,8 @@ tokenset::Expected<Generation> rshard::tool::generate(
     if (options.keepRows)
       out.rows.insert(out.rows.end(), rows->data,
                       rows->data + rows->rows * rows->width);
-    if (needed) {
-      std::span<const float> row = rows->row(rows->rows - 1);
-      last.assign(row.begin(), row.end());
-    }
+    if (needed)
+      last = rows->row(rows->rows - 1);
     return {};
   };
 

@@ -10,34 +10,33 @@ namespace rshard::runtime {
 namespace {
 
 constexpr float infinity = std::numeric_limits<float>::infinity();
-/// Independent chains of the loops over all logits, which vector instructions
-/// then take together.
-constexpr size_t lanes = 32;
+/// Logits that are looked at together: the greatest of every block is kept, and
+/// one of them is searched.
+constexpr size_t blockSize = 1024;
+/// Independent chains of the loop over a block, which vector instructions then
+/// take together.
+constexpr size_t lanes = 16;
 
-/// False for NaN too.
-bool allBelowInfinity(std::span<const float> logits) {
-  int all[lanes];
-  std::ranges::fill(all, 1);
-  size_t whole = logits.size() / lanes * lanes;
-  for (size_t i = 0; i != whole; i += lanes)
-    for (size_t lane = 0; lane != lanes; ++lane)
-      all[lane] &= logits[i + lane] < infinity ? 1 : 0;
-  for (float logit : logits.subspan(whole))
-    all[0] &= logit < infinity ? 1 : 0;
-  return std::ranges::all_of(all, [](int one) { return one != 0; });
-}
-
-/// Of logits without NaN.
-float greatest(std::span<const float> logits) {
+/// The greatest logit of a block, which may be -inf; NaN if one is NaN or
+/// infinity.
+float greatest(std::span<const float> block) {
   float most[lanes];
+  uint32_t all[lanes]; // every logit is below infinity, which NaN is not
   std::ranges::fill(most, -infinity);
-  size_t whole = logits.size() / lanes * lanes;
+  std::ranges::fill(all, 1U);
+  size_t whole = block.size() / lanes * lanes;
   for (size_t i = 0; i != whole; i += lanes)
-    for (size_t lane = 0; lane != lanes; ++lane)
-      most[lane] =
-          logits[i + lane] > most[lane] ? logits[i + lane] : most[lane];
-  for (float logit : logits.subspan(whole))
-    most[0] = std::max(most[0], logit);
+    for (size_t lane = 0; lane != lanes; ++lane) {
+      float logit = block[i + lane];
+      most[lane] = logit > most[lane] ? logit : most[lane];
+      all[lane] &= logit < infinity ? 1U : 0U;
+    }
+  for (float logit : block.subspan(whole)) {
+    most[0] = logit > most[0] ? logit : most[0];
+    all[0] &= logit < infinity ? 1U : 0U;
+  }
+  if (std::ranges::find(all, 0U) != std::end(all))
+    return std::numeric_limits<float>::quiet_NaN();
   return *std::ranges::max_element(most);
 }
 
@@ -66,14 +65,27 @@ double Sampler::uniform() {
 Expected<int32_t> Sampler::next(std::span<const float> logits) {
   if (logits.empty())
     return Error{"no logits to draw from"};
-  if (!allBelowInfinity(logits)) {
-    auto bad = std::ranges::find_if_not(
-        logits, [](float logit) { return logit < infinity; });
-    return Error{"logit of token " + std::to_string(bad - logits.begin()) +
-                 " is " + std::to_string(*bad)};
+  float most = -infinity;
+  size_t best = 0; // first of the block that has the greatest
+  for (size_t begin = 0; begin < logits.size(); begin += blockSize) {
+    auto block =
+        logits.subspan(begin, std::min(blockSize, logits.size() - begin));
+    float one = greatest(block);
+    if (std::isnan(one)) {
+      auto bad = std::ranges::find_if_not(
+          block, [](float logit) { return logit < infinity; });
+      return Error{
+          "logit of token " +
+          std::to_string(begin + static_cast<size_t>(bad - block.begin())) +
+          " is " + std::to_string(*bad)};
+    }
+    if (one > most) {
+      most = one;
+      best = begin;
+    }
   }
-  auto best = static_cast<size_t>(std::ranges::find(logits, greatest(logits)) -
-                                  logits.begin());
+  while (logits[best] != most)
+    ++best;
   if (std::isinf(logits[best]))
     return Error{"no logit is finite"};
   if (options.temperature == 0)
