@@ -42,8 +42,12 @@ template <typename T> T take(std::span<std::byte> &rest) {
 } // namespace
 
 void CommandList::append(const void *data, size_t bytes) {
-  auto *begin = static_cast<const std::byte *>(data);
-  encoded.insert(encoded.end(), begin, begin + bytes);
+  // Room for many at once: most of them have 4 or 8 bytes.
+  constexpr size_t more = 4096;
+  if (encoded.size() - used < bytes)
+    encoded.resize(2 * encoded.size() + bytes + more);
+  std::memcpy(encoded.data() + used, data, bytes);
+  used += bytes;
 }
 
 template <typename Command> void CommandList::append(const Command &command) {
@@ -68,7 +72,7 @@ void CommandList::fill(Address to, unsigned char value, uint64_t bytes) {
 
 Expected<void> CommandList::enqueue(const DriverApi &api, const Module &module,
                                     StreamHandle stream) {
-  for (std::span<std::byte> rest = encoded; !rest.empty();) {
+  for (std::span<std::byte> rest(encoded.data(), used); !rest.empty();) {
     Expected<void> done;
     switch (take<Kind>(rest)) {
     case Kind::Launch: {

@@ -22,9 +22,9 @@ public:
   void launch(size_t kernel, Launch &launch);
   void copy(Address to, Address from, uint64_t bytes);
   void fill(Address to, unsigned char value, uint64_t bytes);
-  void clear() { encoded.clear(); }
-  bool empty() const { return encoded.empty(); }
-  std::span<const std::byte> bytes() const { return encoded; }
+  void clear() { used = 0; }
+  bool empty() const { return used == 0; }
+  std::span<const std::byte> bytes() const { return {encoded.data(), used}; }
 
   /// Puts the commands into the stream.
   Expected<void> enqueue(const DriverApi &api, const Module &module,
@@ -35,8 +35,10 @@ private:
   void append(const void *data, size_t bytes);
 
   std::span<const KernelSpec> kernels;
-  std::vector<std::byte> encoded; ///< commands; behind a launch its parameters
-  std::vector<void *> pointers;   ///< to the parameters of a launch
+  /// Commands; behind a launch its parameters. The first `used` bytes.
+  std::vector<std::byte> encoded;
+  size_t used = 0;
+  std::vector<void *> pointers; ///< to the parameters of a launch
 };
 
 } // namespace rshard::runtime::cuda
