@@ -7,7 +7,7 @@
 // starts a text: the tokens are run in steps of the given sizes (one step
 // without "steps"), the results of all rows are written to the file if there is
 // one, and N tokens are appended greedily. Prints a list of {"tokens": [...],
-// "prompt_seconds": S, "token_seconds": S}.
+// "prompt_seconds": S, "token_seconds": S}: the time in Session::step.
 //
 // Links the runtime alone: it runs where no LLVM is installed.
 //
@@ -36,24 +36,25 @@ static Expected<json> runRequest(Session &session, Sampler &sampler,
                                  const json &request) {
   auto tokens = request.at("tokens").get<std::vector<int32_t>>();
   bool all = request.contains("logits");
-  std::vector<float> results, last;
+  std::vector<float> results;
+  std::span<const float> last; // until the next step
   int64_t position = 0;
-  Clock::time_point begin = Clock::now();
+  double promptSeconds = 0, tokenSeconds = 0;
   for (int64_t step : stepsOf(request)) {
+    Clock::time_point begin = Clock::now();
     auto rows =
         session.step(std::span(tokens).subspan(static_cast<size_t>(position),
                                                static_cast<size_t>(step)),
                      position, all ? Want::All : Want::Last);
+    promptSeconds += secondsSince(begin);
     if (!rows)
       return rows.error();
     if (all)
       results.insert(results.end(), rows->data,
                      rows->data + rows->rows * rows->width);
-    auto row = rows->row(rows->rows - 1);
-    last.assign(row.begin(), row.end());
+    last = rows->row(rows->rows - 1);
     position += step;
   }
-  double promptSeconds = secondsSince(begin);
   if (all) {
     int64_t width = session.resultWidth();
     if (auto written = writeNpy(request["logits"].get<std::string>(), results,
@@ -61,7 +62,6 @@ static Expected<json> runRequest(Session &session, Sampler &sampler,
         !written)
       return written.error();
   }
-  begin = Clock::now();
   for (int64_t i = request.value("new_tokens", int64_t(0)); i > 0; --i) {
     auto token = sampler.next(last);
     if (!token)
@@ -69,15 +69,16 @@ static Expected<json> runRequest(Session &session, Sampler &sampler,
     tokens.push_back(*token);
     if (i == 1)
       break;
+    Clock::time_point begin = Clock::now();
     auto rows = session.step(std::span(tokens).last(1), session.length());
+    tokenSeconds += secondsSince(begin);
     if (!rows)
       return rows.error();
-    auto row = rows->row(0);
-    last.assign(row.begin(), row.end());
+    last = rows->row(0);
   }
   return json{{"tokens", tokens},
               {"prompt_seconds", promptSeconds},
-              {"token_seconds", secondsSince(begin)}};
+              {"token_seconds", tokenSeconds}};
 }
 
 /// A session with room for these requests.
