@@ -160,19 +160,28 @@ Kernel makeLinear(Words words) {
   bool bias = words.take("bias");
   Words::Function activation = words.activation();
   bool gated = words.take("gated"), residual = words.take("residual");
-  size_t addresses = 2 + bias + residual + outputs.size();
+  bool norm = words.take("norm");
+  double epsilon = norm ? words.bits() : 0;
+  size_t addresses = 2 + bias + residual + outputs.size() + (norm ? 2 : 0);
   return {addresses, 1, [=](const Parameters &in) {
             size_t next = 2;
-            Matrix x(in.addresses[0], element, inputs),
+            Matrix x(in.addresses[norm ? addresses - 2 : 0], element, inputs),
+                scale(norm ? in.addresses[addresses - 1] : 0, Type::F32, 1),
                 w(in.addresses[1], element, inputs);
             Matrix biases(bias ? in.addresses[next++] : 0, Type::F32, 1);
             Matrix before(residual ? in.addresses[next++] : 0, element,
                           outputs.front());
             auto product = [&](int64_t row, int64_t of) {
-              double sum = bias ? biases.get(of, 0) : 0;
-              for (int64_t k = 0; k != inputs; ++k)
-                sum += x.get(row, k) * w.get(of, k);
-              return sum;
+              double sum = 0, squares = 0;
+              for (int64_t k = 0; k != inputs; ++k) {
+                double value = x.get(row, k);
+                squares += value * value;
+                sum += value * (norm ? scale.get(k, 0) : 1) * w.get(of, k);
+              }
+              if (norm)
+                sum /=
+                    std::sqrt(squares / static_cast<double>(inputs) + epsilon);
+              return sum + (bias ? biases.get(of, 0) : 0);
             };
             for (int64_t row = 0; row != in.numbers[0]; ++row) {
               int64_t of = 0;

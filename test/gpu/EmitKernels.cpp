@@ -76,6 +76,8 @@ static SymbolRefAttr addKernel(cuda::KernelLibrary &library,
     params.bias = flag("bias");
     params.residual = flag("residual");
     params.gated = flag("gated");
+    if (flag("norm"))
+      params.normEpsilon = 1e-5;
     if (std::optional<StringRef> name = request.getString("schedule")) {
       const cuda::LinearSchedule *schedule = cuda::findLinearSchedule(*name);
       return schedule ? library.linear(params, *schedule) : SymbolRefAttr();

@@ -9,6 +9,7 @@ import math
 import sys
 
 SCHEDULES = ("small8", "small16", "p128", "p192")
+EPSILON = 1e-5
 ROWS = (0, 1, 2, 8, 9, 16, 17, 37, 127, 128, 129, 300)
 MANY = (1000, 2500)  # rows of the products that are not huge: several waves, bands and strips
 
@@ -39,7 +40,10 @@ def products():
             # What the copy engine cannot address.
             product(100, 64, bias=True), product(62, [33, 31], residual=False), product(51, 20, residual=True), product(77, 40, **gated)]
     # f16 has its own instructions; the odd shapes are the same code.
+    plain = len(out)
     out += [one | {"element": "f16"} for one in out[:17:3] + out[17:22] + out[-10:-4]]
+    # Normalised inputs: every number of rows of w in a block, parts of K for some warps, for all, and part of a part.
+    out += [one | {"norm": True} for one in out[:plain] if one["inputs"] % 8 == 0 and "residual" not in one]
     return out
 
 
@@ -83,14 +87,27 @@ class Product:
         self.w = interleave(torch, *weights) if gated else weights[0]
         self.bias = interleave(torch, *biases) if len(biases) == 2 else biases[0] if biases else None
         self.residual = random(rows, columns).to(self.element) if request.get("residual") else None
-        sums = [self.x.double() @ w.double().t() for w in weights]
-        for i, bias in enumerate(biases):
-            sums[i] += bias.double()
-        y = activate(torch, request.get("activation"), sums[0])
-        if gated:
-            y = y * sums[1]
-        self.expected = y + self.residual.double() if self.residual is not None else y
-        self.expected = self.expected.split(self.outputs, dim=1)
+
+        def finish(x, factor=1.0):
+            sums = [x.double() @ w.double().t() * factor for w in weights]
+            for i, bias in enumerate(biases):
+                sums[i] += bias.double()
+            y = activate(torch, request.get("activation"), sums[0])
+            if gated:
+                y = y * sums[1]
+            if self.residual is not None:
+                y = y + self.residual.double()[:len(y)]
+            return y.split(self.outputs, dim=1)
+        if request.get("norm"):
+            # Rows of any size: small ones show the epsilon.
+            self.raw = (self.x * torch.logspace(-3, 2, rows, device="cuda")[:, None]).to(self.element)
+            self.scale = 1 + random(inputs) / 2
+            factor = (self.raw.double().square().mean(1, keepdim=True) + EPSILON).rsqrt()
+            self.x.copy_(self.raw.double() * factor * self.scale.double())
+            # Inputs are rounded when they have been scaled.
+            few = self.raw[:300]
+            self.own = finish((few.float() * self.scale).to(self.element), factor[:300])
+        self.expected = finish(self.x)
 
     def run(self, kernel, rows, in_place=False):
         """The result buffers: rows of results, then three guards."""
@@ -105,13 +122,17 @@ class Product:
                 wholes[0][:rows] = residual
                 residual = wholes[0][:rows]
             arguments.append(residual)
-        kernel(*arguments, *[whole[:rows] for whole in wholes])
+        arguments += [whole[:rows] for whole in wholes]
+        if "_norm_" in kernel.name:
+            arguments[0] = torch.full_like(self.x[:rows], math.nan)  # not read
+            arguments += [self.raw[:rows], self.scale]
+        kernel(*arguments)
         torch.cuda.synchronize()
         return wholes
 
-    def error(self, wholes, rows):
+    def error(self, kernel, wholes, rows):
         worst = 0.0
-        for whole, expected in zip(wholes, self.expected):
+        for whole, expected in zip(wholes, self.own if "_norm_" in kernel.name else self.expected):
             reference = expected[:rows]
             scale = reference.abs() + reference.square().mean().sqrt()
             error = float(((whole[:rows].double() - reference).abs() / scale).max()) if reference.numel() else 0.0
@@ -147,7 +168,7 @@ def run(directory):
                 wholes = case.run(kernel, rows)
                 again = [case.run(kernel, rows) for _ in range(2)]
                 most.setdefault(kernel.name, wholes)
-                error = case.error(wholes, rows)
+                error = case.error(kernel, wholes, rows)
                 problems = [] if error <= bound else [f"error {error:.2e}, bound {bound}"]
                 if not all(same(wholes, other, rows) for other in again):
                     problems.append("bits differ from launch to launch")

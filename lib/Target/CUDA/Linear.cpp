@@ -1,6 +1,7 @@
 //===- Linear.cpp - which kernel computes a matrix product ----------------===//
 
 #include "LinearEpilogue.h"
+#include "RowElements.h"
 #include "rshard/Target/CUDA/KernelLibrary.h"
 #include "llvm/ADT/STLExtras.h"
 #include <numeric>
@@ -31,7 +32,15 @@ static std::string nameOf(const LinearParams &params,
     name += "_gated";
   if (params.residual)
     name += "_residual";
+  if (params.normEpsilon)
+    name += "_norm_" + epsilonName(*params.normEpsilon);
   return name;
+}
+
+bool KernelLibrary::canNormalise(const NormParams &params) {
+  return params.kind == NormKind::RMS && params.heads == 1 && !params.bias &&
+         params.element.isBF16() &&
+         elementsPerAccess(params.width, params.element) == 8;
 }
 
 SymbolRefAttr KernelLibrary::linear(const LinearParams &params,
@@ -40,9 +49,12 @@ SymbolRefAttr KernelLibrary::linear(const LinearParams &params,
       schedule.isPipelined() && !canPipeline(params, schedule)
           ? *findLinearSchedule("small16")
           : schedule;
-  std::string name = nameOf(params, used);
-  return used.isPipelined() ? pipelinedLinear(name, params, used)
-                            : smallLinear(name, params, used);
+  LinearParams own = params;
+  if (used.isPipelined() || used.tileRows > rowsNormalised)
+    own.normEpsilon.reset(); // x is normalised
+  std::string name = nameOf(own, used);
+  return used.isPipelined() ? pipelinedLinear(name, own, used)
+                            : smallLinear(name, own, used);
 }
 
 SmallVector<KernelLibrary::Variant>

@@ -57,6 +57,11 @@ static Group deal(int64_t width, Type element) {
   return group;
 }
 
+std::string epsilonName(double epsilon) {
+  return llvm::utohexstr(llvm::bit_cast<uint32_t>(static_cast<float>(epsilon)),
+                         /*LowerCase=*/true);
+}
+
 SymbolRefAttr KernelLibrary::norm(const NormParams &params) {
   Group group = deal(params.width, params.element);
   int64_t perBlock = group.threads == 32 ? 4 : 1; // groups
@@ -75,13 +80,11 @@ SymbolRefAttr KernelLibrary::norm(const NormParams &params) {
   for (int64_t i = 0; i <= output; ++i)
     launch.parameters.push_back(pointer(i));
   launch.parameters.push_back(rows(output));
-  uint32_t epsilonBits =
-      llvm::bit_cast<uint32_t>(static_cast<float>(params.epsilon));
   std::string name =
       std::string(params.kind == NormKind::RMS ? "norm_rms_" : "norm_layer_") +
       std::to_string(params.heads) + "x" + std::to_string(width) + "_" +
-      llvm::utohexstr(epsilonBits, /*LowerCase=*/true) +
-      (params.bias ? "_bias_" : "_") + elementName(params.element);
+      epsilonName(params.epsilon) + (params.bias ? "_bias_" : "_") +
+      elementName(params.element);
   return define(name, launch, [&](DeviceBuilder &k, ValueRange in) {
     Global x = k.asGlobal(in[0]), scale = k.asGlobal(in[1]),
            y = k.asGlobal(in[output]);

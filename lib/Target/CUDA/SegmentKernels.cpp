@@ -33,6 +33,27 @@ void cuda::emitRun(OpBuilder &ops, Location loc, Value frame,
   emitRun(otherwise, loc, frame, variants.drop_front(), counted, arguments);
 }
 
+static cuda::NormParams paramsOf(NormOp op) {
+  auto type = cast<ShapedType>(op.getInput().getType());
+  cuda::NormParams params;
+  params.kind = op.getKind();
+  params.width = type.getShape().back();
+  params.heads = getRowWidth(type) / params.width;
+  params.epsilon = op.getEps().convertToDouble();
+  params.bias = !!op.getBias();
+  params.element = type.getElementType();
+  return params;
+}
+
+FusionRules SegmentKernels::fusionRules() const {
+  return {.joinLinears = true,
+          .joinRopes = true,
+          .gatedLinears = 8,
+          .prologues = [](NormOp norm) {
+            return KernelLibrary::canNormalise(paramsOf(norm));
+          }};
+}
+
 LogicalResult SegmentKernels::run(Location loc, SymbolRefAttr kernel,
                                   ValueRange arguments) {
   RunOp::create(ops, loc, kernel, frame, arguments);
@@ -74,7 +95,7 @@ LogicalResult SegmentKernels::emit(const Step &step, Value y) {
   return llvm::TypeSwitch<Operation *, LogicalResult>(step.root)
       .Case([&](LinearOp) { return emitLinear(step, y); })
       .Case([&](EmbeddingOp) { return emitEmbedding(step, y); })
-      .Case([&](NormOp op) { return emitNorm(op, y); })
+      .Case([&](NormOp) { return emitNorm(step, y); })
       .Case([&](RopeOp) { return emitRope(step); })
       .Case([&](ActivationOp op) {
         return run(loc, kernels.activation(width, op.getKind(), element),
@@ -144,6 +165,13 @@ LogicalResult SegmentKernels::emitLinear(const Step &step, Value y) {
     arguments.push_back(at(step.residual));
   for (Value result : results)
     arguments.push_back(at(result));
+  if (NormOp norm = step.prologue) {
+    params.normEpsilon = paramsOf(norm).epsilon;
+    auto scale = vectorOf(norm, norm.getScale());
+    if (failed(scale))
+      return failure();
+    arguments.append({at(norm.getInput()), *scale});
+  }
   emitRun(ops, step.op->getLoc(), frame, kernels.linear(params), y, arguments);
   return success();
 }
@@ -173,15 +201,8 @@ LogicalResult SegmentKernels::emitEmbedding(const Step &step, Value y) {
   return run(loc, kernels.embed(params), arguments);
 }
 
-LogicalResult SegmentKernels::emitNorm(NormOp op, Value y) {
-  auto type = cast<ShapedType>(op.getInput().getType());
-  NormParams params;
-  params.kind = op.getKind();
-  params.width = type.getShape().back();
-  params.heads = getRowWidth(type) / params.width;
-  params.epsilon = op.getEps().convertToDouble();
-  params.bias = !!op.getBias();
-  params.element = type.getElementType();
+LogicalResult SegmentKernels::emitNorm(const Step &step, Value y) {
+  auto op = cast<NormOp>(step.op);
   auto scale = vectorOf(op, op.getScale());
   if (failed(scale))
     return failure();
@@ -193,7 +214,19 @@ LogicalResult SegmentKernels::emitNorm(NormOp op, Value y) {
     arguments.push_back(*bias);
   }
   arguments.push_back(y);
-  return run(op.getLoc(), kernels.norm(params), arguments);
+  SymbolRefAttr kernel = kernels.norm(paramsOf(op));
+  Location loc = op.getLoc();
+  if (!step.prologue)
+    return run(loc, kernel, arguments);
+  Value rows = memref::DimOp::create(ops, loc, y, 0);
+  Value few =
+      arith::ConstantIndexOp::create(ops, loc, KernelLibrary::rowsNormalised);
+  Value many =
+      arith::CmpIOp::create(ops, loc, arith::CmpIPredicate::ugt, rows, few);
+  auto branch = scf::IfOp::create(ops, loc, many, /*withElseRegion=*/false);
+  OpBuilder then = branch.getThenBodyBuilder();
+  RunOp::create(then, loc, kernel, frame, arguments);
+  return success();
 }
 
 LogicalResult SegmentKernels::emitRope(const Step &step) {

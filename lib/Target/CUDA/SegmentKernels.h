@@ -21,16 +21,14 @@ public:
   SegmentKernels(WeightSlots &weights, KernelLibrary &kernels)
       : SegmentEmitter(weights), kernels(kernels) {}
 
-  FusionRules fusionRules() const override {
-    return {.joinLinears = true, .joinRopes = true, .gatedLinears = 8};
-  }
+  FusionRules fusionRules() const override;
 
 protected:
   mlir::LogicalResult emit(const Step &step, mlir::Value y) override;
   void emitCopy(mlir::Location loc, mlir::Value x, mlir::Value y) override;
 
 private:
-  mlir::LogicalResult emitNorm(NormOp op, mlir::Value y);
+  mlir::LogicalResult emitNorm(const Step &step, mlir::Value y);
   mlir::LogicalResult emitLinear(const Step &step, mlir::Value y);
   mlir::LogicalResult emitEmbedding(const Step &step, mlir::Value y);
   mlir::LogicalResult emitRope(const Step &step);

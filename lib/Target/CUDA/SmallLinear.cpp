@@ -13,6 +13,10 @@
 // operand whose registers an access fills in their order: nothing is moved
 // between its registers either, which would wait for the access.
 //
+// Inputs that are to be normalised are scaled on their way to the products and
+// their squares summed; a row's factor, which all of its products share, is
+// applied to the sums.
+//
 //===----------------------------------------------------------------------===//
 
 #include "LinearEpilogue.h"
@@ -65,16 +69,24 @@ private:
                    bool whole, bool streamed);
   /// `width` of them; a single one is not packed.
   Values load(DeviceBuilder &k, Global from, bool streamed);
+  /// Eight values of x from `i` on, of this thread's row number `row`; with a
+  /// norm they are scaled, and their squares go to `squares`.
+  Values loadInputs(DeviceBuilder &k, size_t row, Int first, int64_t i, Int at,
+                    bool whole, Value &squares);
   Values multiply(DeviceBuilder &k, ValueRange a, ValueRange b,
                   ValueRange sums);
   void finish(DeviceBuilder &k);
   Float total(DeviceBuilder &k, Int row, Int column);
+  Float sumOfWarps(DeviceBuilder &k, Int row, Int column);
+  /// What the squares of a row have in place of a row of w, in the padding.
+  int64_t squaresColumn() const { return groups * perMma; }
 
   const LinearParams &params;
   int64_t rowsOfX, groups, width, perPart, parts, pitch;
 
   Global bias, residual;
   SmallVector<Global> results;
+  Global scale; ///< of the norm, from this thread's values of K on
   Int rows, shared, firstRow, firstWeight, inRow;
   SmallVector<Global> ownX, ownW; // this thread's rows
 };
@@ -92,6 +104,10 @@ void SmallLinear::build(DeviceBuilder &k, ValueRange parameters) {
     residual = k.asGlobal(parameters[next++]);
   for (size_t i = 0; i != params.outputs.size(); ++i)
     results.push_back(k.asGlobal(parameters[next++]));
+  if (params.normEpsilon) {
+    x = k.asGlobal(parameters[next++]);
+    scale = k.asGlobal(parameters[next++]);
+  }
   rows = k.asInt(parameters[next]);
   shared = k.sharedMemory();
   firstRow = k.block() / blocks() * rowsOfX;
@@ -111,7 +127,11 @@ void SmallLinear::build(DeviceBuilder &k, ValueRange parameters) {
   for (int64_t i = 0; i != rowsOfX / 8; ++i)
     ownX.push_back(rowOf(x, firstRow + eighth + 8 * i, rows - 1));
 
-  Values sums(static_cast<size_t>(4 * groups), k.constant(0.0));
+  if (params.normEpsilon)
+    scale = k.at(scale, k.widen(inRow), k.f32());
+
+  // The sums of products, then those of squares.
+  Values sums(static_cast<size_t>(4 * groups + rowsOfX / 8), k.constant(0.0));
   Int warp = k.warp();
   auto take = [&](Int part, ValueRange sums, bool whole) {
     return multiplyPart(k, loadWeights(k, part, whole), part, sums, whole);
@@ -144,6 +164,16 @@ void SmallLinear::build(DeviceBuilder &k, ValueRange parameters) {
       k.storeShared(k.combine(ValueRange(sums).slice(
                         static_cast<size_t>(4 * group + 2 * i), 2)),
                     mine + 4 * (8 * i * pitch + perMma * group));
+  if (params.normEpsilon)
+    for (int64_t i = 0; i != rowsOfX / 8; ++i) {
+      // Of the four threads of a row.
+      Float squares = k.asFloat(sums[static_cast<size_t>(4 * groups + i)]);
+      for (int64_t mask : {1, 2})
+        squares = squares + k.shuffleXor(squares, mask);
+      k.when((k.lane() & 3) == 0, [&] {
+        k.storeShared(squares, mine + 4 * (8 * i * pitch + squaresColumn()));
+      });
+    }
   k.syncBlock();
   finish(k);
 }
@@ -204,16 +234,14 @@ SmallVector<Values> SmallLinear::loadWeights(DeviceBuilder &k, Int part,
 Values SmallLinear::multiplyPart(DeviceBuilder &k, ArrayRef<Values> w, Int part,
                                  ValueRange sums, bool whole) {
   Int first = part * perPart, at = first + inRow;
-  auto advance = [&](Global row) {
-    return k.at(row, k.widen(first), params.element);
-  };
   Values out(sums);
   Value zero = k.integer(0);
   for (int64_t i = 0; i != perPart / perRow; ++i) {
-    Values low = loadEight(k, advance(ownX[0]), i * perRow, at, whole, false);
+    Value *squares = &out[static_cast<size_t>(4 * groups)];
+    Values low = loadInputs(k, 0, first, i * perRow, at, whole, squares[0]);
     Values high(4, zero);
     if (rowsOfX > 8)
-      high = loadEight(k, advance(ownX[1]), i * perRow, at, whole, false);
+      high = loadInputs(k, 1, first, i * perRow, at, whole, squares[1]);
     for (int64_t group = 0; group != groups; ++group) {
       ValueRange weights(w[static_cast<size_t>(i * groups + group)]);
       auto own =
@@ -225,6 +253,37 @@ Values SmallLinear::multiplyPart(DeviceBuilder &k, ArrayRef<Values> w, Int part,
     }
   }
   return out;
+}
+
+Values SmallLinear::loadInputs(DeviceBuilder &k, size_t row, Int first,
+                               int64_t i, Int at, bool whole, Value &squares) {
+  Values eight = loadEight(k, k.at(ownX[row], k.widen(first), params.element),
+                           i, at, whole, /*streamed=*/false);
+  if (!params.normEpsilon)
+    return eight;
+  SmallVector<Type> types(perThread, k.f32());
+  auto read = [&] {
+    Values scales;
+    for (int64_t j = 0; j != perThread; j += 4)
+      for (Float one : loadElements(k, scale, k.widen(first) + (i + j), k.f32(),
+                                    4, /*constant=*/true))
+        scales.push_back(one);
+    return scales;
+  };
+  Values scales =
+      whole ? read() : k.choose(at + i < params.inputs, types, read, [&] {
+        return Values(perThread, k.constant(0.0));
+      });
+  Float sum = k.asFloat(squares);
+  for (size_t pair = 0; pair != eight.size(); ++pair) {
+    auto [low, high] = k.unpack(k.asInt(eight[pair]), params.element);
+    sum = k.fma(high, high, k.fma(low, low, sum));
+    eight[pair] =
+        k.pack(low * k.asFloat(scales[2 * pair]),
+               high * k.asFloat(scales[2 * pair + 1]), params.element);
+  }
+  squares = sum;
+  return eight;
 }
 
 Values SmallLinear::multiply(DeviceBuilder &k, ValueRange a, ValueRange b,
@@ -252,12 +311,23 @@ Values SmallLinear::multiply(DeviceBuilder &k, ValueRange a, ValueRange b,
   return out;
 }
 
-/// The sum over K of a row of x and one of the block's rows of w, with bias.
-Float SmallLinear::total(DeviceBuilder &k, Int row, Int column) {
+/// A row of x and one of the block's rows of w, over all of K.
+Float SmallLinear::sumOfWarps(DeviceBuilder &k, Int row, Int column) {
   Int at = shared + (row * pitch + column) * 4;
   Float sum = k.asFloat(k.loadShared(k.f32(), at));
   for (int64_t warp = 1; warp != warps; ++warp)
     sum = sum + k.asFloat(k.loadShared(k.f32(), at + warp * warpBytes()));
+  return sum;
+}
+
+/// The same with the norm's factor and bias.
+Float SmallLinear::total(DeviceBuilder &k, Int row, Int column) {
+  Float sum = sumOfWarps(k, row, column);
+  if (params.normEpsilon) {
+    Float squares = sumOfWarps(k, row, k.integer(squaresColumn()));
+    Float mean = squares * (1.0 / static_cast<double>(params.inputs));
+    sum = sum * k.reciprocalSqrt(mean + *params.normEpsilon);
+  }
   return params.bias ? sum + k.loadFloat(bias, firstWeight + column,
                                          /*constant=*/true)
                      : sum;
@@ -307,6 +377,8 @@ SymbolRefAttr KernelLibrary::smallLinear(const std::string &name,
   launch.grid = {blocksOf(0, schedule.tileRows)};
   int64_t arguments = 2 + (params.bias ? 1 : 0) + (params.residual ? 1 : 0) +
                       static_cast<int64_t>(params.outputs.size());
+  if (params.normEpsilon)
+    arguments += 2;
   for (int64_t i = 0; i != arguments; ++i)
     launch.parameters.push_back(pointer(i));
   launch.parameters.push_back(rows(0));

@@ -228,6 +228,8 @@ LogicalResult SegmentPlan::collectSteps() {
     joinLinears();
   if (rules.joinRopes)
     joinRopes();
+  if (rules.prologues)
+    findPrologues();
   remarkFusion(segment, steps);
 
   for (auto [i, step] : llvm::enumerate(steps)) {
@@ -262,6 +264,31 @@ void SegmentPlan::joinLinears() {
     ++numFused;
   }
   steps = std::move(joined);
+}
+
+/// A norm whose result only linears read may be left to them.
+void SegmentPlan::findPrologues() {
+  for (Step &step : steps) {
+    auto norm = dyn_cast<NormOp>(step.op);
+    if (!norm || !rules.prologues(norm) ||
+        !llvm::all_of(norm->getUses(), [&](OpOperand &use) {
+          auto linear = dyn_cast<LinearOp>(use.getOwner());
+          return linear && linear.getInput() == norm.getResult();
+        }))
+      continue;
+    step.prologue = norm;
+    for (Step &reader : steps) {
+      auto linear = dyn_cast<LinearOp>(reader.root);
+      if (!linear || linear.getInput() != norm.getResult())
+        continue;
+      reader.prologue = norm;
+      reader.reads.push_back(norm.getInput());
+      // All of it is read for every element of the result.
+      llvm::erase_if(reader.inPlace, [&](const Step::TakeOver &taken) {
+        return taken.from == norm.getInput();
+      });
+    }
+  }
 }
 
 /// Rotations to the same positions become one step, at the place of the last,

@@ -13,13 +13,17 @@
 // CHECK-LABEL: func.func private @enter(
 // CHECK-SAME: %[[LAYER:.*]]: index, %[[FRAME:.*]]: !rshard.frame, %[[X:[^:]*]]: {{[^%]*}}, %[[P:[^:]*]]: {{[^%]*}}, %[[Q:[^:]*]]: {{[^%]*}}, %[[K:[^:]*]]: {{[^%]*}}, %[[V:[^:]*]]:
 // CHECK: %[[SCALE:.*]] = rshard.get_weight %[[FRAME]], 0[%[[LAYER]]] : memref<64xf32>
-// CHECK: rshard.run @kernels::@norm_rms_1x64_3727c5ac_bf16 of %[[FRAME]](%[[X]], %[[SCALE]], %[[N:.*]]) :
+// The product of few rows normalises its inputs itself.
+// CHECK: %[[MANY:.*]] = arith.cmpi ugt, %{{.*}}, %c8
+// CHECK: scf.if %[[MANY]] {
+// CHECK-NEXT: rshard.run @kernels::@norm_rms_1x64_3727c5ac_bf16 of %[[FRAME]](%[[X]], %[[SCALE]], %[[N:.*]]) :
+// CHECK-NEXT: }
 // CHECK: %[[W:.*]] = rshard.get_weight %[[FRAME]], 3[%[[LAYER]]] : memref<128x64xbf16>
 // A kernel for few rows and one for many.
 // CHECK: scf.if
-// CHECK: rshard.run @kernels::@linear_small{{.*}} of %[[FRAME]](%[[N]], %[[W]], %[[Q]], %[[K]], %[[V]]) :
+// CHECK: rshard.run @kernels::@linear_small{{.*}}_norm_3727c5ac of %[[FRAME]](%[[N]], %[[W]], %[[Q]], %[[K]], %[[V]], %[[X]], %{{.*}}) :
 // CHECK: } else {
-// CHECK: rshard.run @kernels::@linear_{{[pc].*}} of %[[FRAME]](%[[N]], %[[W]], %[[Q]], %[[K]], %[[V]]) :
+// CHECK: rshard.run @kernels::@linear_p{{[^_]*}}_64x64_32_32_bf16 of %[[FRAME]](%[[N]], %[[W]], %[[Q]], %[[K]], %[[V]], %[[X]], %{{.*}}) :
 // RoPE in place of the queries and keys, in one launch.
 // CHECK: rshard.run @kernels::@rope_4_2x16_bf16 of %[[FRAME]](%[[Q]], %[[K]], %[[P]], %{{.*}}, %[[Q]], %[[K]]) :
 // CHECK-LABEL: func.func private @leave(
@@ -30,6 +34,14 @@
 // CHECK: rshard.run @kernels::@add_64_bf16 of %[[FRAME]](%[[W]], %[[B]], %[[BR]]) :
 // CHECK: rshard.run @kernels::@rope_4x16_bf16 of %[[FRAME]](%[[BR]], %[[P]], %{{.*}}, %[[BR]]) :
 // CHECK: rshard.run @kernels::@copy_64_bf16 of %[[FRAME]](%[[W]], %[[AR]]) :
+// What else reads a norm's result needs it.
+// CHECK-LABEL: func.func private @norms(
+// CHECK-SAME: %[[X:[^:]*]]: memref<?x64xbf16{{[^%]*}}%[[Y:[^:]*]]: memref<?x64xbf16{{[^%]*}}%[[Z:[^:]*]]: memref
+// CHECK: rshard.run @kernels::@norm_rms_1x64_3727c5ac_bf16 of
+// CHECK-NOT: _norm_
+// CHECK: rshard.run @kernels::@linear_{{.*}}_residual of %{{.*}}(%{{.*}}, %{{.*}}, %{{.*}}, %[[Y]]) :
+// CHECK: rshard.run @kernels::@linear_small{{.*}}_residual_norm_3727c5ac of %{{.*}}(%{{.*}}, %{{.*}}, %[[Y]], %[[Z]], %[[Y]], %{{.*}}) :
+// CHECK: rshard.run @kernels::@linear_p{{.*}}_residual of %{{.*}}(%{{.*}}, %{{.*}}, %[[Y]], %[[Z]], %[[Y]], %{{.*}}) :
 // CHECK-LABEL: func.func @step(
 // CHECK-SAME: %[[FRAME:.*]]: !rshard.frame
 // CHECK: call @enter(
@@ -83,8 +95,23 @@ func.func private @leave(%layer: index, %a: tensor<?x4x16xbf16>, %b: tensor<?x4x
   %br = rshard.rope %s at %p by @rope : tensor<?x4x16xbf16>, tensor<?xi32>
   return %ar, %br : tensor<?x4x16xbf16>, tensor<?x4x16xbf16>
 }
+func.func private @norms(%layer: index, %x: tensor<?x64xbf16>) -> (tensor<?x64xbf16>, tensor<?x64xbf16>) {
+  %s = rshard.parameter @scale[%layer] : tensor<64xf32>
+  %wq = rshard.parameter @wq[%layer] : tensor<64x64xf32>
+  %n = rshard.norm rms %x, %s eps 1.0e-05 : tensor<?x64xbf16>, tensor<64xf32>
+  %a = rshard.linear %n, %wq : (tensor<?x64xbf16>, tensor<64x64xf32>) -> tensor<?x64xbf16>
+  %b = rshard.add %a, %n : tensor<?x64xbf16>
+  %m = rshard.norm rms %b, %s eps 1.0e-05 : tensor<?x64xbf16>, tensor<64xf32>
+  %c = rshard.linear %m, %wq : (tensor<?x64xbf16>, tensor<64x64xf32>) -> tensor<?x64xbf16>
+  %d = rshard.add %b, %c : tensor<?x64xbf16>
+  return %b, %d : tensor<?x64xbf16>, tensor<?x64xbf16>
+}
 func.func @step(%frame: !rshard.frame) {
   %c2 = arith.constant 2 : index
+  %0 = rshard.get_buffer %frame[@comp.x] : memref<?x64xbf16>
+  %1 = rshard.get_buffer %frame[@pool.query] : memref<?x64xbf16>
+  %2 = rshard.get_buffer %frame[@pool.other] : memref<?x64xbf16>
+  rshard.launch @norms layer %c2 of %frame ins(%0) outs(%1, %2) : (memref<?x64xbf16>) -> (memref<?x64xbf16>, memref<?x64xbf16>)
   %x = rshard.get_buffer %frame[@comp.x] : memref<?x64xbf16>
   %q = rshard.get_buffer %frame[@pool.query] : memref<?x64xbf16>
   %k = rshard.get_buffer %frame[@pool.key] : memref<?x32xbf16>

@@ -45,6 +45,8 @@ struct LinearParams {
   bool bias = false; ///< one f32 for each row of w
   bool residual = false;
   bool gated = false;
+  /// x is normalised first: x * scale / sqrt(mean of squares + this).
+  std::optional<double> normEpsilon;
 
   /// N, of w.
   int64_t weightRows() const;
@@ -103,7 +105,17 @@ public:
   /// (x[?,K], w[N,K], bias[N] f32?, residual[?,N]?, y[?,N]...). y may be
   /// residual. The variants are in ascending order of rows, the last one takes
   /// any number.
+  ///
+  /// With `normEpsilon` (..., raw[?,K], scale[K] f32) follow, which the
+  /// variants for up to rowsNormalised rows read: they normalise raw, and x may
+  /// be anything. The others take x as it is.
   llvm::SmallVector<Variant> linear(const LinearParams &params);
+  /// Up to so many rows, products normalise their inputs themselves. (The
+  /// kernel for 16 has no registers left for it.)
+  static constexpr int64_t rowsNormalised = 8;
+  /// Whether a product of the norm's results can: root mean square over whole
+  /// rows of bf16, in accesses of 16 bytes. (In f16 x * scale may overflow.)
+  static bool canNormalise(const NormParams &params);
   /// The same with one schedule, for any number of rows; one without a
   /// pipeline where a pipeline cannot address the operands.
   mlir::SymbolRefAttr linear(const LinearParams &params,
@@ -228,6 +240,8 @@ private:
 
 /// bf16 or f16, as names of kernels say it.
 std::string elementName(mlir::Type element);
+/// The bits of an f32, likewise.
+std::string epsilonName(double epsilon);
 
 } // namespace rshard::cuda
 

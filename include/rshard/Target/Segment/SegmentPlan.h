@@ -35,6 +35,10 @@ struct Step {
   std::optional<Activation> activation;
   mlir::Value residual; ///< added to a linear or embedding
   mlir::Value constant; ///< row added to an embedding
+  /// The norm that makes a linear's input: the call may take the norm's input
+  /// instead, which is kept for it. Of the norm's step: all that reads its
+  /// result may.
+  NormOp prologue;
   /// Tensors of rows that the call reads.
   llvm::SmallVector<mlir::Value, 4> reads;
   /// Those whose storage a result may take over, because the kernel reads an
@@ -58,6 +62,8 @@ struct FusionRules {
   /// Two linears of one input and the gated product of their results, if their
   /// width is a multiple of this; 0: never.
   int64_t gatedLinears = 0;
+  /// The norms that linears of their results can compute themselves.
+  bool (*prologues)(NormOp) = nullptr;
 };
 
 struct Storage {
@@ -91,6 +97,7 @@ private:
   mlir::LogicalResult collectSteps();
   void joinLinears();
   void joinRopes();
+  void findPrologues();
   Step stepOf(mlir::Operation &op);
   void assignOutputs(MayAlias mayAlias);
   void assignWorkspace();
