@@ -1,6 +1,8 @@
 """`rshard run --target cuda` without a GPU: the driver is test/fakecuda, which runs the kernels as plain loops."""
 
 import ctypes
+import itertools
+import json
 
 import numpy as np
 import pytest
@@ -48,6 +50,23 @@ def test_steps_and_decoding_agree_with_the_cpu(tmp_path):
     whole = succeed("run", LLAMA, *on_cuda("--activations", "f16"), *common).out
     assert succeed("run", LLAMA, *on_cuda("--activations", "f16"), *common, "--chunk", 3).out == whole
     assert succeed("run", LLAMA, *common).out == whole
+
+
+def test_rotation_in_products(tmp_path):
+    """Heads of 64: products of many rows rotate queries and keys themselves, those of few leave it to another kernel."""
+    shape = {"hidden_size": 128, "num_attention_heads": 2, "num_key_value_heads": 1, "head_dim": 64}
+    model = tmp_path / "model"
+    model.mkdir()
+    (model / "config.json").write_text(json.dumps(json.loads((LLAMA / "config.json").read_text()) | shape))
+
+    def logits(*options):
+        out = tmp_path / "out.npy"
+        succeed("run", model, "--weights", "random:5", "--tokens", ids(range(40, 90)), "--max-new-tokens", 0, "--logits", out, *options)
+        return np.load(out)
+    expected = logits()
+    for activations, chunk in itertools.product(ALLOWED, (50, 3)):
+        got = logits(*on_cuda("--activations", activations), "--chunk", chunk)
+        assert relative_error(got, expected) < ALLOWED[activations]
 
 
 @pytest.mark.parametrize("plan, graphs", [(PLANS["single"][:-2], 1), ([*FIGURE, "--ranks", 1], 7)])

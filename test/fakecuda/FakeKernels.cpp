@@ -160,9 +160,14 @@ Kernel makeLinear(Words words) {
   bool bias = words.take("bias");
   Words::Function activation = words.activation();
   bool gated = words.take("gated"), residual = words.take("residual");
+  bool rotates = words.take("rope");
+  std::vector<int64_t> rotated =
+      rotates ? words.numbers() : std::vector<int64_t>{0, 1};
+  int64_t head = rotated.at(1), columns = rotated.at(0) * head, half = head / 2;
   bool norm = words.take("norm");
   double epsilon = norm ? words.bits() : 0;
-  size_t addresses = 2 + bias + residual + outputs.size() + (norm ? 2 : 0);
+  size_t addresses =
+      2 + bias + residual + 2 * rotates + outputs.size() + (norm ? 2 : 0);
   return {addresses, 1, [=](const Parameters &in) {
             size_t next = 2;
             Matrix x(in.addresses[norm ? addresses - 2 : 0], element, inputs),
@@ -171,6 +176,8 @@ Kernel makeLinear(Words words) {
             Matrix biases(bias ? in.addresses[next++] : 0, Type::F32, 1);
             Matrix before(residual ? in.addresses[next++] : 0, element,
                           outputs.front());
+            size_t positions = next, angles = next + 1;
+            next += 2 * rotates;
             auto product = [&](int64_t row, int64_t of) {
               double sum = 0, squares = 0;
               for (int64_t k = 0; k != inputs; ++k) {
@@ -197,6 +204,15 @@ Kernel makeLinear(Words words) {
                     value *= product(row, gate + 8);
                   if (residual)
                     value += before.get(row, column);
+                  if (of < columns) {
+                    Matrix table(in.addresses[angles], Type::F32, head);
+                    int32_t position = integerAt(in.addresses[positions], row);
+                    bool second = of % head >= half;
+                    double other = product(row, second ? of - half : of + half),
+                           sine = table.get(position, half + of % half);
+                    value = value * table.get(position, of % half) +
+                            (second ? other : -other) * sine;
+                  }
                   out.set(row, column, value);
                 }
               }

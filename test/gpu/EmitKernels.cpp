@@ -78,6 +78,8 @@ static SymbolRefAttr addKernel(cuda::KernelLibrary &library,
     params.gated = flag("gated");
     if (flag("norm"))
       params.normEpsilon = 1e-5;
+    if (std::optional<int64_t> rotated = request.getInteger("rotatedHeads"))
+      params.rotation = {*rotated, integer("headSize")};
     if (std::optional<StringRef> name = request.getString("schedule")) {
       const cuda::LinearSchedule *schedule = cuda::findLinearSchedule(*name);
       return schedule ? library.linear(params, *schedule) : SymbolRefAttr();

@@ -3,7 +3,6 @@
 Every schedule of every product gets 0, 1 and more rows, outputs poisoned with NaN, guard rows behind the end that must
 stay as they are, and three launches that must agree to the bit; the first rows of many must have the bits of few.
 """
-import itertools
 import json
 import math
 import sys
@@ -44,11 +43,22 @@ def products():
     out += [one | {"element": "f16"} for one in out[:17:3] + out[17:22] + out[-10:-4]]
     # Normalised inputs: every number of rows of w in a block, parts of K for some warps, for all, and part of a part.
     out += [one | {"norm": True} for one in out[:plain] if one["inputs"] % 8 == 0 and "residual" not in one]
+    # Queries and keys rotated on the way: whole heads in a tile, and parts of them.
+    rotated = [product(64, [128, 64, 64], rotatedHeads=3, headSize=64), product(576, [576, 192, 192], rotatedHeads=12, headSize=64),
+               product(2048, [2048, 512, 512], rotatedHeads=40, headSize=64), product(4096, [4096, 1024, 1024], rotatedHeads=40, headSize=128),
+               product(512, [384, 192, 192], rotatedHeads=3, headSize=192), product(264, [512, 256, 256], rotatedHeads=3, headSize=256),
+               product(128, 128, rotatedHeads=1, headSize=64)]
+    out += rotated + [one | {"element": "f16"} for one in rotated[::3]]
     return out
 
 
+def schedules(product):
+    """Those that can run it: only pipelines rotate."""
+    return [name for name in SCHEDULES if "rotatedHeads" not in product or "small" not in name]
+
+
 def requests():
-    return [one | {"schedule": schedule} for one, schedule in itertools.product(products(), SCHEDULES)]
+    return [one | {"schedule": schedule} for one in products() for schedule in schedules(one)]
 
 
 def activate(torch, kind, x):
@@ -63,6 +73,15 @@ def interleave(torch, gate, up):
     """Rows of two matrices in turn, in blocks of 8; a part of a block at the end."""
     blocks = [torch.cat([gate[i:i + 8], up[i:i + 8]]) for i in range(0, len(gate), 8)]
     return torch.cat(blocks)
+
+
+def rotate(torch, x, heads, size, angles):
+    """The first heads of x [rows, columns], each by angles [rows, size / 2]."""
+    turned = x[:, :heads * size].reshape(len(x), heads, size)
+    a, b = turned.chunk(2, dim=2)
+    cosines, sines = angles.cos()[:, None], angles.sin()[:, None]
+    turned = torch.cat([a * cosines - b * sines, b * cosines + a * sines], dim=2)
+    return torch.cat([turned.flatten(1), x[:, heads * size:]], dim=1)
 
 
 class Product:
@@ -87,6 +106,12 @@ class Product:
         self.w = interleave(torch, *weights) if gated else weights[0]
         self.bias = interleave(torch, *biases) if len(biases) == 2 else biases[0] if biases else None
         self.residual = random(rows, columns).to(self.element) if request.get("residual") else None
+        self.rotation = []
+        if "rotatedHeads" in request:
+            angles = torch.rand(500, request["headSize"] // 2, generator=generator, device="cuda", dtype=torch.float64) * 7
+            table = torch.cat([angles.cos(), angles.sin()], dim=1).float()
+            positions = torch.randint(0, len(table), (rows,), generator=generator, device="cuda", dtype=torch.int32)
+            self.rotation = [positions, table]
 
         def finish(x, factor=1.0):
             sums = [x.double() @ w.double().t() * factor for w in weights]
@@ -95,6 +120,8 @@ class Product:
             y = activate(torch, request.get("activation"), sums[0])
             if gated:
                 y = y * sums[1]
+            if self.rotation:
+                y = rotate(torch, y, request["rotatedHeads"], request["headSize"], angles[positions.long()])
             if self.residual is not None:
                 y = y + self.residual.double()[:len(y)]
             return y.split(self.outputs, dim=1)
@@ -122,6 +149,8 @@ class Product:
                 wholes[0][:rows] = residual
                 residual = wholes[0][:rows]
             arguments.append(residual)
+        if self.rotation:
+            arguments += [self.rotation[0][:rows], self.rotation[1]]
         arguments += [whole[:rows] for whole in wholes]
         if "_norm_" in kernel.name:
             arguments[0] = torch.full_like(self.x[:rows], math.nan)  # not read
@@ -160,7 +189,7 @@ def run(directory):
         case = Product(torch, request, counts[-1], generator)
         bound = {"bf16": 5e-3, "f16": 7e-4, "f32": 4e-4}[request.get("result", request["element"])]
         most = {}
-        for schedule in SCHEDULES:
+        for schedule in schedules(request):
             kernel = next(kernels)
             small = "small" in kernel.name  # slow for many rows
             usable = [rows for rows in counts if rows <= 300 or not small]

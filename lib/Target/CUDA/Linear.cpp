@@ -32,6 +32,9 @@ static std::string nameOf(const LinearParams &params,
     name += "_gated";
   if (params.residual)
     name += "_residual";
+  if (params.rotation)
+    name += "_rope_" + std::to_string(params.rotation->heads) + "x" +
+            std::to_string(params.rotation->headSize);
   if (params.normEpsilon)
     name += "_norm_" + epsilonName(*params.normEpsilon);
   return name;
@@ -45,10 +48,12 @@ bool KernelLibrary::canNormalise(const NormParams &params) {
 
 SymbolRefAttr KernelLibrary::linear(const LinearParams &params,
                                     const LinearSchedule &schedule) {
-  const LinearSchedule &used =
-      schedule.isPipelined() && !canPipeline(params, schedule)
-          ? *findLinearSchedule("small16")
-          : schedule;
+  bool pipelines = schedule.isPipelined() && canPipeline(params, schedule);
+  if (params.rotation && !pipelines)
+    return {};
+  const LinearSchedule &used = schedule.isPipelined() && !pipelines
+                                   ? *findLinearSchedule("small16")
+                                   : schedule;
   LinearParams own = params;
   if (used.isPipelined() || used.tileRows > rowsNormalised)
     own.normEpsilon.reset(); // x is normalised
@@ -59,14 +64,19 @@ SymbolRefAttr KernelLibrary::linear(const LinearParams &params,
 
 SmallVector<KernelLibrary::Variant>
 KernelLibrary::linear(const LinearParams &params) {
+  LinearParams plain = params;
+  plain.rotation.reset();
   SmallVector<Variant> variants;
   for (const LinearChoice &choice :
        chooseLinearSchedules(params.weightRows(), params.inputs)) {
     SymbolRefAttr kernel = linear(params, *choice.schedule);
+    bool rotates = params.rotation && kernel;
+    if (!kernel)
+      kernel = linear(plain, *choice.schedule);
     if (!variants.empty() && variants.back().kernel == kernel)
       variants.back().rows = choice.rows;
     else
-      variants.push_back({choice.rows, kernel});
+      variants.push_back({choice.rows, kernel, rotates});
   }
   return variants;
 }

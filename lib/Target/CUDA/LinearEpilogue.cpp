@@ -17,7 +17,7 @@ PanelShape::PanelShape(const LinearParams &params,
                        const LinearSchedule &schedule) {
   int64_t size = bytesOf(params.result);
   tileColumns = schedule.tileColumns / (params.gated ? 2 : 1);
-  rowBytes = tileColumns * size % 128 == 0 ? 128 : 64;
+  rowBytes = tileColumns * size % 128 == 0 && !params.rotation ? 128 : 64;
   columns = rowBytes / size;
   buffers = schedule.staging / bytes();
   blocks = schedule.tileRows / 64;
@@ -35,6 +35,16 @@ bool canPipeline(const LinearParams &params, const LinearSchedule &schedule) {
   PanelShape shape(params, schedule);
   if (params.inputs % 8 != 0 || (params.bias && params.weightRows() % 2 != 0))
     return false;
+  if (params.rotation) {
+    int64_t size = params.rotation->headSize;
+    if (size % PanelShape::boxRows != 0 ||
+        schedule.tileColumns % PanelShape::boxRows != 0 || !shape.copied ||
+        params.result.isF32() || params.bias || params.activation ||
+        params.gated || params.residual ||
+        llvm::any_of(params.outputs,
+                     [&](int64_t width) { return width % size != 0; }))
+      return false;
+  }
   // The residual's panels look like the result's, and every buffer is used an
   // even number of times in a tile, so that phases of its barrier are known.
   return !params.residual || (params.outputs.size() == 1 && shape.copied &&
@@ -81,6 +91,8 @@ void LinearEpilogue::begin(DeviceBuilder &k, Int atRow, Int atColumn) {
   row = atRow;
   column = atColumn;
   resultColumn = params.gated ? column >> 1 : column;
+  if (params.rotation)
+    findAngles(k);
   if (params.residual)
     for (int64_t panel = 0; panel != shape.buffers; ++panel)
       loadResidual(k, panel);
@@ -100,6 +112,16 @@ void LinearEpilogue::loadResidual(DeviceBuilder &k, int64_t panel) {
 Int LinearEpilogue::matrixAddress(int64_t panel, int64_t pair) {
   return buffer(panel) + matrixRow +
          (((matrixHalf + 2 * pair) ^ matrixSwizzle) << 4);
+}
+
+Int LinearEpilogue::panelColumn(int64_t panel) {
+  int64_t inBlock = panel % perBlock();
+  if (!params.rotation)
+    return resultColumn + shape.columns * inBlock;
+  int64_t size = params.rotation->headSize, boxes = size / PanelShape::boxRows;
+  Int box = column / PanelShape::boxRows + inBlock / 2;
+  return box / boxes * size + box % boxes * shape.columns +
+         inBlock % 2 * (size / 2);
 }
 
 SmallVector<Float> LinearEpilogue::group(DeviceBuilder &k, int64_t panel,
@@ -229,7 +251,10 @@ void LinearEpilogue::storePanel(DeviceBuilder &k, int64_t panel) {
 }
 
 void LinearEpilogue::finish(DeviceBuilder &k, ValueRange accumulators) {
+  Values sums(accumulators);
   for (int64_t panel = 0; panel != shape.panelsPerTile; ++panel) {
+    if (params.rotation && panel % 2 == 0)
+      rotate(k, panel, sums);
     if (params.residual) {
       waitBarrier(k, barriers + 8 * (panel % shape.buffers),
                   k.integer(panel / shape.buffers % 2));
@@ -237,7 +262,7 @@ void LinearEpilogue::finish(DeviceBuilder &k, ValueRange accumulators) {
       waitCopiesRead(k, shape.buffers - 1);
       k.syncWarp();
     }
-    writePanel(k, panel, accumulators);
+    writePanel(k, panel, sums);
     if (shape.copied)
       copyPanel(k, panel);
     else

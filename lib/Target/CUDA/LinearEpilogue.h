@@ -34,20 +34,25 @@ public:
   int64_t buffers;       ///< panels of one warp in shared memory
   int64_t panelsPerTile; ///< of one warp
   int64_t blocks;        ///< of 64 rows that a warpgroup accumulates
+  /// With a rotation, tiles of w are made of boxes of 64 rows: 32 of the first
+  /// half of a head and those of the second that they are turned with, so that
+  /// a thread has both columns of a pair. A box becomes two panels.
+  static constexpr int64_t boxRows = 64;
   bool copied; ///< the copy engine can address every result; else threads store
 
   int64_t bytes() const { return rows * rowBytes; }
 };
 
-/// Whether a pipelined schedule can run the product at all.
+/// Whether a pipelined schedule can run the product at all, with its rotation.
 bool canPipeline(const LinearParams &params, const LinearSchedule &schedule);
 
 class LinearEpilogue {
 public:
   /// What the kernel's parameters are for it.
   struct Operands {
-    mlir::Value residual; ///< map
-    Global bias;          ///< if there is one
+    mlir::Value residual;     ///< map
+    Global bias;              ///< if there is one
+    Global positions, angles; ///< of a rotation
     llvm::SmallVector<mlir::Value>
         results; ///< maps if `copied`, else addresses
     Int rows;
@@ -81,6 +86,11 @@ private:
   /// Eight columns of the panel: this thread's two values of two rows.
   llvm::SmallVector<Float> group(DeviceBuilder &k, int64_t panel, int64_t index,
                                  mlir::ValueRange accumulators);
+  /// Finds the angles of this thread's rows of the tile.
+  void findAngles(DeviceBuilder &k);
+  /// Turns this thread's accumulators of a box, whose first panel this is.
+  void rotate(DeviceBuilder &k, int64_t panel,
+              llvm::MutableArrayRef<mlir::Value> accumulators);
   void writePanel(DeviceBuilder &k, int64_t panel,
                   mlir::ValueRange accumulators);
   void copyPanel(DeviceBuilder &k, int64_t panel);
@@ -90,9 +100,7 @@ private:
     return first + shape.bytes() * (panel % shape.buffers);
   }
   Int panelRow(int64_t panel) { return row + 64 * (panel / perBlock()); }
-  Int panelColumn(int64_t panel) {
-    return resultColumn + shape.columns * (panel % perBlock());
-  }
+  Int panelColumn(int64_t panel);
   int64_t perBlock() const { return shape.panelsPerTile / shape.blocks; }
 
   const LinearParams &params;
@@ -102,6 +110,8 @@ private:
   Int first, barriers;                      ///< this warp's
   Int matrixRow, matrixSwizzle, matrixHalf; ///< of this thread's address
   Int row, column, resultColumn;            ///< of this tile
+  /// Of this thread's two rows of every block, in the table of angles.
+  llvm::SmallVector<Int, 4> angleRows;
 };
 
 } // namespace rshard::cuda

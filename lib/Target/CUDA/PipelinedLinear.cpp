@@ -95,6 +95,10 @@ void PipelinedLinear::build(DeviceBuilder &k, ValueRange parameters) {
     operands.bias = k.asGlobal(parameters[next++]);
   if (params.residual)
     operands.residual = parameters[next++];
+  if (params.rotation) {
+    operands.positions = k.asGlobal(parameters[next++]);
+    operands.angles = k.asGlobal(parameters[next++]);
+  }
   for (size_t i = 0; i != params.outputs.size(); ++i)
     operands.results.push_back(parameters[next++]);
   operands.rows = k.asInt(parameters[next]);
@@ -160,8 +164,19 @@ void PipelinedLinear::copyWeights(DeviceBuilder &k, Stage stage, Int step,
                                   Int column) {
   Int ready = barrier(shared, full, stage.index);
   arriveExpecting(k, ready, stageBytes());
-  copyIn(k, shared + stage.index * stageBytes() + bytesOfX(), w, ready,
-         {step * depth, column});
+  Int to = shared + stage.index * stageBytes() + bytesOfX(),
+      from = step * depth;
+  if (!params.rotation) {
+    copyIn(k, to, w, ready, {from, column});
+    return;
+  }
+  constexpr int64_t rows = PanelShape::boxRows;
+  int64_t boxes = params.rotation->headSize / rows; // of a head
+  for (int64_t i = 0; i != schedule.tileColumns / rows; ++i) {
+    Int box = column / rows + i;
+    copyIn(k, to + i * (rows * depth * 2), w, ready,
+           {from, box % boxes * (rows / 2), k.integer(0), box / boxes});
+  }
 }
 
 void PipelinedLinear::copyInputs(DeviceBuilder &k, Stage stage, Int step,
@@ -267,6 +282,18 @@ SymbolRefAttr KernelLibrary::pipelinedLinear(const std::string &name,
                         {size(width), fixed ? size(*fixed) : size(1, argument)},
                         {size(width * bytes)}, {boxColumns, boxRows}, swizzle);
   };
+  /// w by K, rows of half a head, the two halves, and heads: see
+  /// PanelShape::boxRows.
+  auto rotatedWeights = [&](int64_t argument) -> Attribute {
+    int64_t head = params.rotation->headSize, bytes = params.inputs * 2;
+    return MapAttr::get(
+        module.getContext(), argument, params.element,
+        {size(params.inputs), size(head / 2), size(2),
+         size(params.weightRows() / head)},
+        {size(bytes), size(head / 2 * bytes), size(head * bytes)},
+        {depth, PanelShape::boxRows / 2, 2, 1},
+        /*swizzle=*/128);
+  };
   Launch launch;
   launch.threads = threads;
   launch.shared = kernel.sharedBytes();
@@ -278,9 +305,12 @@ SymbolRefAttr KernelLibrary::pipelinedLinear(const std::string &name,
   int64_t argument = 0;
   launch.parameters = {matrix(argument++, params.element, params.inputs,
                               std::nullopt, depth, schedule.tileRows, 128),
-                       matrix(argument++, params.element, params.inputs,
-                              params.weightRows(), depth, schedule.tileColumns,
-                              128)};
+                       params.rotation
+                           ? rotatedWeights(argument)
+                           : matrix(argument, params.element, params.inputs,
+                                    params.weightRows(), depth,
+                                    schedule.tileColumns, 128)};
+  ++argument;
   if (params.bias)
     launch.parameters.push_back(pointer(argument++));
   auto panelsOf = [&](int64_t width) {
@@ -292,6 +322,9 @@ SymbolRefAttr KernelLibrary::pipelinedLinear(const std::string &name,
     launch.parameters.push_back(panelsOf(params.outputs.front()));
     ++argument;
   }
+  if (params.rotation)
+    for (int64_t i = 0; i != 2; ++i)
+      launch.parameters.push_back(pointer(argument++));
   for (int64_t width : params.outputs) {
     launch.parameters.push_back(panelsOf(width));
     ++argument;

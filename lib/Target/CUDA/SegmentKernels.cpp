@@ -5,6 +5,7 @@
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "llvm/ADT/TypeSwitch.h"
+#include <numeric>
 
 using namespace mlir;
 using namespace rshard;
@@ -15,22 +16,30 @@ static Type elementOf(Value rows) {
   return cast<ShapedType>(rows.getType()).getElementType();
 }
 
-void cuda::emitRun(OpBuilder &ops, Location loc, Value frame,
-                   ArrayRef<KernelLibrary::Variant> variants, Value counted,
-                   ValueRange arguments) {
-  if (variants.size() == 1) {
-    RunOp::create(ops, loc, variants.front().kernel, frame, arguments);
-    return;
-  }
+void cuda::emitChoice(
+    OpBuilder &ops, Location loc, ArrayRef<KernelLibrary::Variant> variants,
+    Value counted,
+    function_ref<void(OpBuilder &, const KernelLibrary::Variant &)> emit) {
+  if (variants.size() == 1)
+    return emit(ops, variants.front());
   Value rows = memref::DimOp::create(ops, loc, counted, 0);
   Value most = arith::ConstantIndexOp::create(ops, loc, variants.front().rows);
   Value few =
       arith::CmpIOp::create(ops, loc, arith::CmpIPredicate::ule, rows, most);
   auto branch = scf::IfOp::create(ops, loc, few, /*withElseRegion=*/true);
   OpBuilder then = branch.getThenBodyBuilder();
-  RunOp::create(then, loc, variants.front().kernel, frame, arguments);
+  emit(then, variants.front());
   OpBuilder otherwise = branch.getElseBodyBuilder();
-  emitRun(otherwise, loc, frame, variants.drop_front(), counted, arguments);
+  emitChoice(otherwise, loc, variants.drop_front(), counted, emit);
+}
+
+void cuda::emitRun(OpBuilder &ops, Location loc, Value frame,
+                   ArrayRef<KernelLibrary::Variant> variants, Value counted,
+                   ValueRange arguments) {
+  emitChoice(ops, loc, variants, counted,
+             [&](OpBuilder &inner, const KernelLibrary::Variant &variant) {
+               RunOp::create(inner, loc, variant.kernel, frame, arguments);
+             });
 }
 
 static cuda::NormParams paramsOf(NormOp op) {
@@ -49,6 +58,7 @@ FusionRules SegmentKernels::fusionRules() const {
   return {.joinLinears = true,
           .joinRopes = true,
           .gatedLinears = 8,
+          .rotatedLinears = 64,
           .prologues = [](NormOp norm) {
             return KernelLibrary::canNormalise(paramsOf(norm));
           }};
@@ -147,6 +157,8 @@ LogicalResult SegmentKernels::emitLinear(const Step &step, Value y) {
   params.gated = isa<GatedOp>(step.op);
   SmallVector<Value> matrices{op.getWeight()}, biases{op.getBias()};
   for (Operation *part : step.others) {
+    if (auto rope = dyn_cast<RopeOp>(part))
+      part = rope.getInput().getDefiningOp();
     auto other = cast<LinearOp>(part);
     matrices.push_back(other.getWeight());
     biases.push_back(other.getBias());
@@ -163,16 +175,60 @@ LogicalResult SegmentKernels::emitLinear(const Step &step, Value y) {
   }
   if (step.residual)
     arguments.push_back(at(step.residual));
+  SmallVector<Value> behind;
   for (Value result : results)
-    arguments.push_back(at(result));
+    behind.push_back(at(result));
   if (NormOp norm = step.prologue) {
     params.normEpsilon = paramsOf(norm).epsilon;
     auto scale = vectorOf(norm, norm.getScale());
     if (failed(scale))
       return failure();
-    arguments.append({at(norm.getInput()), *scale});
+    behind.append({at(norm.getInput()), *scale});
   }
+  if (isa<RopeOp>(step.op))
+    return emitRotated(step, params, arguments, behind);
+  llvm::append_range(arguments, behind);
   emitRun(ops, step.op->getLoc(), frame, kernels.linear(params), y, arguments);
+  return success();
+}
+
+/// Linears and the rotation of the first of them. Variants that do not rotate
+/// leave it to a kernel behind them. Their operands are those in front of what
+/// rotates, and those behind.
+LogicalResult SegmentKernels::emitRotated(const Step &step, LinearParams params,
+                                          ValueRange front, ValueRange behind) {
+  auto rope = cast<RopeOp>(step.op);
+  Location loc = rope.getLoc();
+  auto angles = getRotary(rope);
+  if (failed(angles))
+    return failure();
+  SmallVector<int64_t> heads;
+  SmallVector<Value> rotated;
+  for (Value result : step.results())
+    if (result.getDefiningOp<RopeOp>()) {
+      rotated.push_back(at(result));
+      heads.push_back(cast<ShapedType>(result.getType()).getDimSize(1));
+    }
+  int64_t headSize = cast<ShapedType>(step.result.getType()).getDimSize(2);
+  params.rotation = {std::accumulate(heads.begin(), heads.end(), int64_t(0)),
+                     headSize};
+  Value turns[] = {at(rope.getPositions()), *angles};
+  emitChoice(ops, loc, kernels.linear(params), rotated.front(),
+             [&](OpBuilder &inner, const KernelLibrary::Variant &variant) {
+               SmallVector<Value> arguments(front);
+               if (variant.rotates)
+                 arguments.append(turns, std::end(turns));
+               llvm::append_range(arguments, behind);
+               RunOp::create(inner, loc, variant.kernel, frame, arguments);
+               if (variant.rotates)
+                 return;
+               arguments = rotated;
+               arguments.append(turns, std::end(turns));
+               arguments.append(rotated);
+               RunOp::create(inner, loc,
+                             kernels.rope(heads, headSize, params.element),
+                             frame, arguments);
+             });
   return success();
 }
 

@@ -14,6 +14,12 @@ namespace rshard::cuda {
 void emitRun(mlir::OpBuilder &ops, mlir::Location loc, mlir::Value frame,
              llvm::ArrayRef<KernelLibrary::Variant> variants,
              mlir::Value counted, mlir::ValueRange arguments);
+/// Does what `emit` does with the variant for the rows of `counted`.
+void emitChoice(
+    mlir::OpBuilder &ops, mlir::Location loc,
+    llvm::ArrayRef<KernelLibrary::Variant> variants, mlir::Value counted,
+    llvm::function_ref<void(mlir::OpBuilder &, const KernelLibrary::Variant &)>
+        emit);
 
 /// Emits the steps of segments as runs of kernels.
 class SegmentKernels : public SegmentEmitter {
@@ -30,6 +36,9 @@ protected:
 private:
   mlir::LogicalResult emitNorm(const Step &step, mlir::Value y);
   mlir::LogicalResult emitLinear(const Step &step, mlir::Value y);
+  mlir::LogicalResult emitRotated(const Step &step, LinearParams params,
+                                  mlir::ValueRange front,
+                                  mlir::ValueRange behind);
   mlir::LogicalResult emitEmbedding(const Step &step, mlir::Value y);
   mlir::LogicalResult emitRope(const Step &step);
   /// Weights as the kernels read them: matrices and tables [N, K] of `element`,

@@ -228,6 +228,8 @@ LogicalResult SegmentPlan::collectSteps() {
     joinLinears();
   if (rules.joinRopes)
     joinRopes();
+  if (rules.rotatedLinears)
+    joinRotations();
   if (rules.prologues)
     findPrologues();
   remarkFusion(segment, steps);
@@ -288,45 +290,6 @@ void SegmentPlan::findPrologues() {
         return taken.from == norm.getInput();
       });
     }
-  }
-}
-
-/// Rotations to the same positions become one step, at the place of the last,
-/// unless a step in between reads the result of one before.
-void SegmentPlan::joinRopes() {
-  auto fits = [](const Step &first, const Step &second) {
-    auto a = dyn_cast<RopeOp>(first.op), b = dyn_cast<RopeOp>(second.op);
-    auto rowsOf = [](RopeOp op) {
-      return cast<ShapedType>(op.getResult().getType());
-    };
-    return a && b && a.getPositions() == b.getPositions() &&
-           a.getRotary() == b.getRotary() &&
-           rowsOf(a).getElementType() == rowsOf(b).getElementType() &&
-           rowsOf(a).getShape().back() == rowsOf(b).getShape().back();
-  };
-  auto readsNone = [](const Step &step, ValueRange values) {
-    return llvm::none_of(step.reads, [&](Value read) {
-      return llvm::is_contained(values, read);
-    });
-  };
-  for (size_t i = 0; i < steps.size(); ++i) {
-    size_t last = i + 1;
-    while (last < steps.size() && readsNone(steps[last], steps[i].results()) &&
-           !fits(steps[i], steps[last]))
-      ++last;
-    if (last == steps.size() || !fits(steps[i], steps[last]) ||
-        !readsNone(steps[last], steps[i].results()))
-      continue;
-    // The later one takes over what the earlier one does, and comes first.
-    Step joined = std::move(steps[i]);
-    joined.others.push_back(steps[last].op);
-    llvm::append_range(joined.others, steps[last].others);
-    llvm::append_range(joined.reads, steps[last].reads);
-    llvm::append_range(joined.inPlace, steps[last].inPlace);
-    steps[last] = std::move(joined);
-    steps.erase(steps.begin() + static_cast<ptrdiff_t>(i));
-    ++numFused;
-    --i;
   }
 }
 

@@ -32,6 +32,13 @@ class DeviceBuilder;
 /// The gpu.module that holds the kernels of a program.
 constexpr llvm::StringLiteral kernelsName = "kernels";
 
+/// The first `heads` heads of `headSize` columns are turned by the angles of
+/// their row's position, as KernelLibrary::rope does.
+struct Rotation {
+  int64_t heads = 0;
+  int64_t headSize = 0;
+};
+
 /// y = activation(x w^T + bias) + residual for every row, accumulated in f32.
 /// Several weights of one input are one weight, one below the other, and
 /// several results. With `gated`, w holds the rows of a gate and an up matrix
@@ -47,6 +54,8 @@ struct LinearParams {
   bool gated = false;
   /// x is normalised first: x * scale / sqrt(mean of squares + this).
   std::optional<double> normEpsilon;
+  /// Every result is whole heads; without bias, activation and residual.
+  std::optional<Rotation> rotation;
 
   /// N, of w.
   int64_t weightRows() const;
@@ -100,11 +109,14 @@ public:
   struct Variant {
     int64_t rows = 0;
     mlir::SymbolRefAttr kernel;
+    bool rotates = false; ///< of a linear: it does its rotation
   };
 
-  /// (x[?,K], w[N,K], bias[N] f32?, residual[?,N]?, y[?,N]...). y may be
-  /// residual. The variants are in ascending order of rows, the last one takes
-  /// any number.
+  /// (x[?,K], w[N,K], bias[N] f32?, residual[?,N]?, position[?] i32?,
+  /// table[?,d] f32?, y[?,N]...); y may be residual. position and table are
+  /// those of a rotation, which some variants do not do, and then do not take.
+  /// The variants are in ascending order of rows, the last one takes any
+  /// number.
   ///
   /// With `normEpsilon` (..., raw[?,K], scale[K] f32) follow, which the
   /// variants for up to rowsNormalised rows read: they normalise raw, and x may
@@ -117,7 +129,8 @@ public:
   /// rows of bf16, in accesses of 16 bytes. (In f16 x * scale may overflow.)
   static bool canNormalise(const NormParams &params);
   /// The same with one schedule, for any number of rows; one without a
-  /// pipeline where a pipeline cannot address the operands.
+  /// pipeline where a pipeline cannot address the operands. Null if a rotation
+  /// is asked for that the schedule cannot do.
   mlir::SymbolRefAttr linear(const LinearParams &params,
                              const LinearSchedule &schedule);
 

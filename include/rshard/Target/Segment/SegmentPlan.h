@@ -28,9 +28,9 @@ struct Step {
   mlir::Operation *op = nullptr;
   /// The first op of a fused group: the linear or embedding.
   mlir::Operation *root = nullptr;
-  /// Further linears of the root's input, or rotations to the root's positions,
-  /// that the call computes: each has a result of its own, or it is the up
-  /// projection of a gated group.
+  /// Further linears of the root's input, rotated or not, or rotations to the
+  /// root's positions, that the call computes: each has a result of its own, or
+  /// it is the up projection of a gated group.
   llvm::SmallVector<mlir::Operation *, 2> others;
   std::optional<Activation> activation;
   mlir::Value residual; ///< added to a linear or embedding
@@ -62,6 +62,9 @@ struct FusionRules {
   /// Two linears of one input and the gated product of their results, if their
   /// width is a multiple of this; 0: never.
   int64_t gatedLinears = 0;
+  /// Joined linears without bias and the rotations of the first of their
+  /// results, if the size of heads is a multiple of this; 0: never.
+  int64_t rotatedLinears = 0;
   /// The norms that linears of their results can compute themselves.
   bool (*prologues)(NormOp) = nullptr;
 };
@@ -98,6 +101,8 @@ private:
   void joinLinears();
   void joinRopes();
   void findPrologues();
+  void joinRotations();
+  bool joinRotation(Step &linear, const Step &rotation);
   Step stepOf(mlir::Operation &op);
   void assignOutputs(MayAlias mayAlias);
   void assignWorkspace();
