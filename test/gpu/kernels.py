@@ -14,6 +14,16 @@ driver = ctypes.CDLL("libcuda.so.1")
 TYPES = {"bf16": 9, "f16": 6, "f32": 7}  # CUtensorMapDataType
 SWIZZLE = {0: 0, 32: 1, 64: 2, 128: 3}  # CUtensorMapSwizzle
 MAX_DYNAMIC_SHARED = 8  # CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES
+PROGRAMMATIC_STREAM_SERIALIZATION = 6  # CU_LAUNCH_ATTRIBUTE_...
+
+
+class LaunchAttribute(ctypes.Structure):
+    _fields_ = [("id", ctypes.c_int), ("padding", ctypes.c_int), ("value", ctypes.c_int), ("rest", ctypes.c_uint8 * 60)]
+
+
+class LaunchConfig(ctypes.Structure):
+    _fields_ = [(name, ctypes.c_uint) for name in ("gridX", "gridY", "gridZ", "blockX", "blockY", "blockZ", "shared")] + [
+        ("stream", ctypes.c_void_p), ("attributes", ctypes.POINTER(LaunchAttribute)), ("count", ctypes.c_uint)]
 
 
 def check(code, what):
@@ -51,8 +61,9 @@ class Kernel:
         resident = self.spec["resident"]
         return min(blocks, self.multiprocessors * resident) if resident else blocks
 
-    def prepare(self, *arguments):
-        """A function that launches the kernel with these arguments; maps are made once."""
+    def prepare(self, *arguments, overlaps=False):
+        """A function that launches the kernel with these arguments; maps are made once. `overlaps`: it may start before the
+        kernel in front of it has ended, as in a session."""
         keep, pointers = [], []
         for parameter in self.spec["parameters"]:
             argument = arguments[parameter["argument"]]
@@ -67,17 +78,18 @@ class Kernel:
             pointers.append(ctypes.addressof(value))
         array = (ctypes.c_void_p * len(pointers))(*pointers)
         blocks = self.blocks(arguments)
-        threads, shared = self.spec["threads"], self.spec["shared"]
+        attribute = LaunchAttribute(PROGRAMMATIC_STREAM_SERIALIZATION, 0, int(overlaps))
+        config = LaunchConfig(blocks, 1, 1, self.spec["threads"], 1, 1, self.spec["shared"], None, ctypes.pointer(attribute), 1)
 
         def launch():
             assert keep and arguments
             if blocks:
-                check(driver.cuLaunchKernel(self.function, blocks, 1, 1, threads, 1, 1, shared,
-                                            ctypes.c_void_p(torch.cuda.current_stream().cuda_stream), array, None), self.name)
+                config.stream = torch.cuda.current_stream().cuda_stream
+                check(driver.cuLaunchKernelEx(ctypes.byref(config), self.function, array, None), self.name)
         return launch
 
     def __call__(self, *arguments):
-        self.prepare(*arguments)()
+        self.prepare(*arguments, overlaps=True)()
 
     def map(self, parameter, arguments):
         rank = len(parameter["extents"])

@@ -76,7 +76,21 @@ void ConvertToKernels::runOnOperation() {
   auto element = activationType();
   if (failed(element))
     return signalPassFailure();
-  cuda::KernelLibrary kernels(module);
+  const cuda::LinearSchedule *schedule = nullptr;
+  if (!linearSchedule.empty()) {
+    schedule = cuda::findLinearSchedule(linearSchedule);
+    if (!schedule || !schedule->isPipelined()) {
+      auto diag = emitError(module.getLoc(), "linear-schedule is '")
+                  << linearSchedule << "' vs ";
+      llvm::interleave(
+          llvm::make_filter_range(
+              cuda::linearSchedules(),
+              [](const auto &one) { return one.isPipelined(); }),
+          diag, [&](const auto &one) { diag << one.name; }, " or ");
+      return signalPassFailure();
+    }
+  }
+  cuda::KernelLibrary kernels(module, schedule);
   WeightSlots weights(module);
   cuda::SegmentKernels emitter(weights, kernels);
   auto counts = convertSegments(module, emitter, *element);
@@ -214,6 +228,16 @@ FailureOr<Value> ConvertToKernels::queryRows(AttendOp attend,
   return query;
 }
 
+/// Whether two appends may run at the same time: neither writes what the other
+/// one reads or writes.
+bool areApart(AppendRowsOp a, AppendRowsOp b) {
+  StringAttr from = storageOf(a.getRows()), to = storageOf(a.getTarget());
+  StringAttr otherFrom = storageOf(b.getRows()),
+             otherTo = storageOf(b.getTarget());
+  return from && to && otherFrom && otherTo && to != otherTo &&
+         to != otherFrom && from != otherTo;
+}
+
 /// The append behind `append` that copies the same rows of another pool, such
 /// as values behind keys; null if there is none, or if something that may need
 /// the rows stands between them.
@@ -223,7 +247,8 @@ AppendRowsOp partnerOf(AppendRowsOp append) {
     auto other = dyn_cast<AppendRowsOp>(next);
     if (other && other.getSource() == append.getSource() &&
         other.getRow() == append.getRow() &&
-        other.getRows().getType() == append.getRows().getType())
+        other.getRows().getType() == append.getRows().getType() &&
+        areApart(append, other))
       return other;
     if (!isMemoryEffectFree(next))
       break;

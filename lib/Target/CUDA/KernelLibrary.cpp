@@ -12,7 +12,8 @@ namespace rshard::cuda {
 /// Of an H100 or H200.
 constexpr int64_t multiprocessors = 132;
 
-KernelLibrary::KernelLibrary(ModuleOp module) : module(module) {
+KernelLibrary::KernelLibrary(ModuleOp module, const LinearSchedule *pipelined)
+    : module(module), pipelined(pipelined) {
   if (auto known = module.lookupSymbol<gpu::GPUModuleOp>(kernelsName)) {
     kernels = known;
     return;

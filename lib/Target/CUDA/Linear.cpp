@@ -46,6 +46,12 @@ bool KernelLibrary::canNormalise(const NormParams &params) {
          elementsPerAccess(params.width, params.element) == 8;
 }
 
+/// Whether a product that can does its norm.
+static bool normalises(const LinearSchedule &schedule) {
+  return !schedule.isPipelined() &&
+         schedule.tileRows <= KernelLibrary::rowsNormalised;
+}
+
 SymbolRefAttr KernelLibrary::linear(const LinearParams &params,
                                     const LinearSchedule &schedule) {
   bool pipelines = schedule.isPipelined() && canPipeline(params, schedule);
@@ -55,7 +61,7 @@ SymbolRefAttr KernelLibrary::linear(const LinearParams &params,
                                    ? *findLinearSchedule("small16")
                                    : schedule;
   LinearParams own = params;
-  if (used.isPipelined() || used.tileRows > rowsNormalised)
+  if (!normalises(used))
     own.normEpsilon.reset(); // x is normalised
   std::string name = nameOf(own, used);
   return used.isPipelined() ? pipelinedLinear(name, own, used)
@@ -69,10 +75,13 @@ KernelLibrary::linear(const LinearParams &params) {
   SmallVector<Variant> variants;
   for (const LinearChoice &choice :
        chooseLinearSchedules(params.weightRows(), params.inputs)) {
-    SymbolRefAttr kernel = linear(params, *choice.schedule);
+    const LinearSchedule &schedule = pipelined && choice.schedule->isPipelined()
+                                         ? *pipelined
+                                         : *choice.schedule;
+    SymbolRefAttr kernel = linear(params, schedule);
     bool rotates = params.rotation && kernel;
     if (!kernel)
-      kernel = linear(plain, *choice.schedule);
+      kernel = linear(plain, schedule);
     if (!variants.empty() && variants.back().kernel == kernel)
       variants.back().rows = choice.rows;
     else

@@ -3,28 +3,12 @@
 #include "rshard/Target/Segment/ConvertSegments.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
-#include "mlir/Interfaces/ViewLikeInterface.h"
+#include "rshard/Target/Segment/RowOps.h"
 #include "llvm/ADT/SetVector.h"
 
 using namespace mlir;
 
 namespace rshard {
-
-/// The frame's buffer or table that a view is part of: two of them share no
-/// rows. Null if that is not known.
-static StringAttr storageOf(Value memory) {
-  while (Operation *op = memory.getDefiningOp()) {
-    if (auto get = dyn_cast<GetBufferOp>(op))
-      return get.getBufferAttr().getAttr();
-    if (auto get = dyn_cast<GetTableOp>(op))
-      return get.getTableAttr().getAttr();
-    auto view = dyn_cast<ViewLikeOpInterface>(op);
-    if (!view)
-      return {};
-    memory = view.getViewSource();
-  }
-  return {};
-}
 
 static void convertLaunch(LaunchOp launch) {
   OpBuilder ops(launch);

@@ -2,10 +2,25 @@
 
 #include "rshard/Target/Segment/RowOps.h"
 #include "RShard/RShard.h"
+#include "mlir/Interfaces/ViewLikeInterface.h"
 
 using namespace mlir;
 
 namespace rshard {
+
+StringAttr storageOf(Value memory) {
+  while (Operation *op = memory.getDefiningOp()) {
+    if (auto get = dyn_cast<GetBufferOp>(op))
+      return get.getBufferAttr().getAttr();
+    if (auto get = dyn_cast<GetTableOp>(op))
+      return get.getTableAttr().getAttr();
+    auto view = dyn_cast<ViewLikeOpInterface>(op);
+    if (!view)
+      return {};
+    memory = view.getViewSource();
+  }
+  return {};
+}
 
 SmallVector<Operation *> collectRowOps(ModuleOp module) {
   SmallVector<Operation *> found;

@@ -1,8 +1,16 @@
 // RUN: rshard-opt %s --convert-rshard-to-cuda | FileCheck %s
 // RUN: rshard-opt %s --convert-rshard-to-cuda --convert-rshard-frame-to-llvm | FileCheck %s --check-prefix=HOST
+// RUN: rshard-opt %s --convert-rshard-to-cuda=linear-schedule=p192 | FileCheck %s --check-prefix=P192
+// RUN: not rshard-opt %s --convert-rshard-to-cuda=linear-schedule=small8 2>&1 | FileCheck %s --check-prefix=NAMES
 // RUN: sed s/bf16/f32/g %s | not rshard-opt --convert-rshard-to-cuda 2>&1 | FileCheck %s --check-prefix=F32
 
 // F32: error: activations are 'f32' vs bf16 or f16, which cuda code computes in
+
+// P192: rshard.run @kernels::@linear_small
+// P192-NOT: @linear_p128
+// P192: rshard.run @kernels::@linear_p192
+// P192-NOT: @linear_p128
+// NAMES: error: linear-schedule is 'small8' vs p128 or p192
 
 // Queries, keys and values are one product of one weight.
 // CHECK: module attributes {rshard.weight_slots = [
@@ -48,8 +56,8 @@
 // Keys and values that are copied by the same lists are one launch.
 // CHECK: rshard.run @kernels::@append_32x2_bf16 of %[[FRAME]](%[[K:.*]], %[[V:.*]], %[[I:.*]], %[[KC:.*]], %[[VC:.*]], %[[J:.*]]) :
 // CHECK-NOT: append_32x2
-// CHECK: rshard.run @kernels::@append_32_bf16 of %[[FRAME]](
-// CHECK: rshard.run @kernels::@append_32_bf16 of %[[FRAME]](
+// CHECK-COUNT-5: rshard.run @kernels::@append_32_bf16 of %[[FRAME]](
+// CHECK-NOT: rshard.run
 // CHECK: gpu.module @kernels
 
 // Arguments are pairs of an address and a number of rows on the function's stack.
@@ -126,8 +134,12 @@ func.func @step(%frame: !rshard.frame) {
   %vc = rshard.get_buffer %frame[@cache.value] : memref<?x32xbf16>
   rshard.append_rows %k[%source] into %kc[%row] : memref<?x32xbf16>, memref<?xi32>, memref<?x32xbf16>, memref<?xi32>
   rshard.append_rows %v[%source] into %vc[%row] : memref<?x32xbf16>, memref<?xi32>, memref<?x32xbf16>, memref<?xi32>
-  // By other lists, or behind something that writes.
+  // By other lists; behind something that writes; of what the first one writes;
+  // to where it writes.
   rshard.append_rows %k[%source] into %kc[%row] : memref<?x32xbf16>, memref<?xi32>, memref<?x32xbf16>, memref<?xi32>
   rshard.append_rows %v[%row] into %vc[%source] : memref<?x32xbf16>, memref<?xi32>, memref<?x32xbf16>, memref<?xi32>
+  rshard.append_rows %v[%source] into %vc[%row] : memref<?x32xbf16>, memref<?xi32>, memref<?x32xbf16>, memref<?xi32>
+  rshard.append_rows %vc[%source] into %kc[%row] : memref<?x32xbf16>, memref<?xi32>, memref<?x32xbf16>, memref<?xi32>
+  rshard.append_rows %k[%source] into %kc[%row] : memref<?x32xbf16>, memref<?xi32>, memref<?x32xbf16>, memref<?xi32>
   return
 }

@@ -1,6 +1,7 @@
 // The choice of a schedule against what was measured on an H200.
 
 #include "rshard/Target/CUDA/LinearSchedule.h"
+#include "rshard/Target/CUDA/KernelLibrary.h"
 #include "llvm/ADT/STLExtras.h"
 #include <gtest/gtest.h>
 #include <limits>
@@ -54,6 +55,9 @@ TEST(LinearSchedule, RangesAreFewAscendingAndTakeEveryNumberOfRows) {
       auto choices = chooseLinearSchedules(columns, inputs);
       EXPECT_LE(choices.size(), 16u) << columns << " x " << inputs;
       EXPECT_EQ(choices.back().rows, std::numeric_limits<int64_t>::max());
+      // What leaves norms to products counts on it.
+      EXPECT_EQ(choices.front().rows, KernelLibrary::rowsNormalised);
+      EXPECT_FALSE(choices.front().schedule->isPipelined());
       for (size_t i = 1; i != choices.size(); ++i) {
         EXPECT_LT(choices[i - 1].rows, choices[i].rows);
         EXPECT_NE(choices[i - 1].schedule, choices[i].schedule);

@@ -102,8 +102,10 @@ struct EmbedParams {
 
 class KernelLibrary {
 public:
-  /// The library's gpu.module is @kernels of `module`.
-  explicit KernelLibrary(mlir::ModuleOp module);
+  /// The library's gpu.module is @kernels of `module`. `pipelined` is the
+  /// schedule of products of many rows; null: the best one for each shape.
+  explicit KernelLibrary(mlir::ModuleOp module,
+                         const LinearSchedule *pipelined = nullptr);
 
   /// A kernel and the most rows for which it is the one to run.
   struct Variant {
@@ -248,6 +250,7 @@ private:
   SizeAttr size(int64_t factor, int64_t argument = -1);
 
   mlir::ModuleOp module;
+  const LinearSchedule *pipelined;
   mlir::gpu::GPUModuleOp kernels;
 };
 

@@ -13,6 +13,10 @@
 
 namespace rshard {
 
+/// The frame's buffer or table that a view is part of: two of them share no
+/// rows. Null if that is not known.
+mlir::StringAttr storageOf(mlir::Value memory);
+
 /// The gathers, appends and attention of the module's drivers, in their order.
 llvm::SmallVector<mlir::Operation *> collectRowOps(mlir::ModuleOp module);
 
