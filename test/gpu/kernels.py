@@ -14,16 +14,16 @@ driver = ctypes.CDLL("libcuda.so.1")
 TYPES = {"bf16": 9, "f16": 6, "f32": 7}  # CUtensorMapDataType
 SWIZZLE = {0: 0, 32: 1, 64: 2, 128: 3}  # CUtensorMapSwizzle
 MAX_DYNAMIC_SHARED = 8  # CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES
-PROGRAMMATIC_STREAM_SERIALIZATION = 6  # CU_LAUNCH_ATTRIBUTE_...
+PROGRAMMATIC_STREAM_SERIALIZATION = 6  # CUlaunchAttributeID
 
 
 class LaunchAttribute(ctypes.Structure):
-    _fields_ = [("id", ctypes.c_int), ("padding", ctypes.c_int), ("value", ctypes.c_int), ("rest", ctypes.c_uint8 * 60)]
+    _fields_ = [("id", ctypes.c_int), ("padding", ctypes.c_char * 4), ("value", ctypes.c_uint64 * 8)]
 
 
 class LaunchConfig(ctypes.Structure):
-    _fields_ = [(name, ctypes.c_uint) for name in ("gridX", "gridY", "gridZ", "blockX", "blockY", "blockZ", "shared")] + [
-        ("stream", ctypes.c_void_p), ("attributes", ctypes.POINTER(LaunchAttribute)), ("count", ctypes.c_uint)]
+    _fields_ = [("grid", ctypes.c_uint * 3), ("block", ctypes.c_uint * 3), ("shared", ctypes.c_uint), ("stream", ctypes.c_void_p),
+                ("attributes", ctypes.POINTER(LaunchAttribute)), ("attribute_count", ctypes.c_uint)]
 
 
 def check(code, what):
@@ -61,9 +61,8 @@ class Kernel:
         resident = self.spec["resident"]
         return min(blocks, self.multiprocessors * resident) if resident else blocks
 
-    def prepare(self, *arguments, overlaps=False):
-        """A function that launches the kernel with these arguments; maps are made once. `overlaps`: it may start before the
-        kernel in front of it has ended, as in a session."""
+    def prepare(self, *arguments):
+        """A function that launches the kernel with these arguments; maps are made once."""
         keep, pointers = [], []
         for parameter in self.spec["parameters"]:
             argument = arguments[parameter["argument"]]
@@ -77,19 +76,21 @@ class Kernel:
             keep.append(value)
             pointers.append(ctypes.addressof(value))
         array = (ctypes.c_void_p * len(pointers))(*pointers)
+        # Like the runtime: it may start before what is in front of it has ended.
+        overlaps = LaunchAttribute(PROGRAMMATIC_STREAM_SERIALIZATION)
+        overlaps.value[0] = 1
         blocks = self.blocks(arguments)
-        attribute = LaunchAttribute(PROGRAMMATIC_STREAM_SERIALIZATION, 0, int(overlaps))
-        config = LaunchConfig(blocks, 1, 1, self.spec["threads"], 1, 1, self.spec["shared"], None, ctypes.pointer(attribute), 1)
+        config = LaunchConfig((blocks, 1, 1), (self.spec["threads"], 1, 1), self.spec["shared"], None, ctypes.pointer(overlaps), 1)
 
         def launch():
             assert keep and arguments
+            config.stream = torch.cuda.current_stream().cuda_stream
             if blocks:
-                config.stream = torch.cuda.current_stream().cuda_stream
                 check(driver.cuLaunchKernelEx(ctypes.byref(config), self.function, array, None), self.name)
         return launch
 
     def __call__(self, *arguments):
-        self.prepare(*arguments, overlaps=True)()
+        self.prepare(*arguments)()
 
     def map(self, parameter, arguments):
         rank = len(parameter["extents"])
