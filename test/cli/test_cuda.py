@@ -52,9 +52,10 @@ def test_steps_and_decoding_agree_with_the_cpu(tmp_path):
     assert succeed("run", LLAMA, *common).out == whole
 
 
-def test_rotation_in_products(tmp_path):
-    """Heads of 64: products of many rows rotate queries and keys themselves, those of few leave it to another kernel."""
-    shape = {"hidden_size": 128, "num_attention_heads": 2, "num_key_value_heads": 1, "head_dim": 64}
+@pytest.mark.parametrize("heads", [2, 32])
+def test_rotation_in_products(heads, tmp_path):
+    """Heads of 64: products rotate queries and keys themselves, for few rows of narrow weights another kernel does."""
+    shape = {"hidden_size": 128, "num_attention_heads": heads, "num_key_value_heads": 1, "head_dim": 64}
     model = tmp_path / "model"
     model.mkdir()
     (model / "config.json").write_text(json.dumps(json.loads((LLAMA / "config.json").read_text()) | shape))

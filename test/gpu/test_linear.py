@@ -48,13 +48,14 @@ def products():
                product(2048, [2048, 512, 512], rotatedHeads=40, headSize=64), product(4096, [4096, 1024, 1024], rotatedHeads=40, headSize=128),
                product(512, [384, 192, 192], rotatedHeads=3, headSize=192), product(264, [512, 256, 256], rotatedHeads=3, headSize=256),
                product(128, 128, rotatedHeads=1, headSize=64)]
-    out += rotated + [one | {"element": "f16"} for one in rotated[::3]]
+    out += rotated + [one | {"element": "f16"} for one in rotated[::3]] + [one | {"norm": True} for one in rotated[2:4]]
     return out
 
 
 def schedules(product):
-    """Those that can run it: only pipelines rotate."""
-    return [name for name in SCHEDULES if "rotatedHeads" not in product or "small" not in name]
+    """Those that can run it: for few rows, narrow weights are not rotated."""
+    narrow = "rotatedHeads" in product and sum(product["outputs"]) <= 2112
+    return [name for name in SCHEDULES if not narrow or "small" not in name]
 
 
 def requests():
@@ -121,7 +122,7 @@ class Product:
             if gated:
                 y = y * sums[1]
             if self.rotation:
-                y = rotate(torch, y, request["rotatedHeads"], request["headSize"], angles[positions.long()])
+                y = rotate(torch, y, request["rotatedHeads"], request["headSize"], angles[positions[:len(y)].long()])
             if self.residual is not None:
                 y = y + self.residual.double()[:len(y)]
             return y.split(self.outputs, dim=1)

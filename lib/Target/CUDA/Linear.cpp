@@ -55,7 +55,8 @@ static bool normalises(const LinearSchedule &schedule) {
 SymbolRefAttr KernelLibrary::linear(const LinearParams &params,
                                     const LinearSchedule &schedule) {
   bool pipelines = schedule.isPipelined() && canPipeline(params, schedule);
-  if (params.rotation && !pipelines)
+  if (params.rotation &&
+      !(schedule.isPipelined() ? pipelines : canRotateFew(params)))
     return {};
   const LinearSchedule &used = schedule.isPipelined() && !pipelines
                                    ? *findLinearSchedule("small16")

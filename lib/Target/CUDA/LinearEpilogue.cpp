@@ -31,20 +31,23 @@ PanelShape::PanelShape(const LinearParams &params,
                    [&](int64_t width) { return width % columns == 0; });
 }
 
+bool rotatesHeads(const LinearParams &params, int64_t multiple) {
+  int64_t size = params.rotation->headSize;
+  return size % multiple == 0 && params.result == params.element &&
+         !params.bias && !params.activation && !params.gated &&
+         !params.residual && llvm::all_of(params.outputs, [&](int64_t width) {
+           return width % size == 0;
+         });
+}
+
 bool canPipeline(const LinearParams &params, const LinearSchedule &schedule) {
   PanelShape shape(params, schedule);
   if (params.inputs % 8 != 0 || (params.bias && params.weightRows() % 2 != 0))
     return false;
-  if (params.rotation) {
-    int64_t size = params.rotation->headSize;
-    if (size % PanelShape::boxRows != 0 ||
-        schedule.tileColumns % PanelShape::boxRows != 0 || !shape.copied ||
-        params.result.isF32() || params.bias || params.activation ||
-        params.gated || params.residual ||
-        llvm::any_of(params.outputs,
-                     [&](int64_t width) { return width % size != 0; }))
-      return false;
-  }
+  if (params.rotation &&
+      (!rotatesHeads(params, PanelShape::boxRows) || !shape.copied ||
+       schedule.tileColumns % PanelShape::boxRows != 0))
+    return false;
   // The residual's panels look like the result's, and every buffer is used an
   // even number of times in a tile, so that phases of its barrier are known.
   return !params.residual || (params.outputs.size() == 1 && shape.copied &&

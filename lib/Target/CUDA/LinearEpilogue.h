@@ -46,6 +46,12 @@ public:
 /// Whether a pipelined schedule can run the product at all, with its rotation.
 bool canPipeline(const LinearParams &params, const LinearSchedule &schedule);
 
+/// Whether the schedules for few rows can do the rotation.
+bool canRotateFew(const LinearParams &params);
+/// Whether a rotation is of heads whose size is a multiple of this, and stands
+/// alone.
+bool rotatesHeads(const LinearParams &params, int64_t multiple);
+
 class LinearEpilogue {
 public:
   /// What the kernel's parameters are for it.

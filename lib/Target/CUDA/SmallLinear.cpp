@@ -17,6 +17,9 @@
 // their squares summed; a row's factor, which all of its products share, is
 // applied to the sums.
 //
+// Where queries and keys are rotated, a block has 8 rows of the first half of a
+// head and the 8 of the second that they are turned with.
+//
 //===----------------------------------------------------------------------===//
 
 #include "LinearEpilogue.h"
@@ -46,6 +49,7 @@ public:
       : params(params), rowsOfX(schedule.tileRows),
         // A gate and its up are eight rows each.
         groups(params.gated || params.weightRows() > narrow ? 2 : 1),
+        apart(params.rotation ? params.rotation->headSize / 2 : perMma),
         width(elementsPerAccess(params.inputs, params.element)),
         perPart(accesses / groups * perRow), parts(params.inputs / perPart),
         pitch(groups * perMma + 4) {}
@@ -78,20 +82,32 @@ private:
   void finish(DeviceBuilder &k);
   Float total(DeviceBuilder &k, Int row, Int column);
   Float sumOfWarps(DeviceBuilder &k, Int row, Int column);
+  /// Asks for what a rotation takes, and waits for earlier kernels.
+  void waitWithAngles(DeviceBuilder &k);
+  Float rotate(DeviceBuilder &k, Float own, Int row, Int inColumns, Int column);
   /// What the squares of a row have in place of a row of w, in the padding.
   int64_t squaresColumn() const { return groups * perMma; }
 
   const LinearParams &params;
-  int64_t rowsOfX, groups, width, perPart, parts, pitch;
+  int64_t rowsOfX, groups;
+  int64_t apart; ///< rows of w from one group to the next
+  int64_t width, perPart, parts, pitch;
 
   Global bias, residual;
   SmallVector<Global> results;
   Global scale; ///< of the norm, from this thread's values of K on
   Int rows, shared, firstRow, firstWeight, inRow;
+  Global angles;
+  Int position;
+  Float cosine, sine;
   SmallVector<Global> ownX, ownW; // this thread's rows
 };
 
 } // namespace
+
+bool canRotateFew(const LinearParams &params) {
+  return params.weightRows() > narrow && rotatesHeads(params, 2 * perMma);
+}
 
 void SmallLinear::build(DeviceBuilder &k, ValueRange parameters) {
   // In the order of KernelLibrary::linear.
@@ -102,6 +118,11 @@ void SmallLinear::build(DeviceBuilder &k, ValueRange parameters) {
     bias = k.asGlobal(parameters[next++]);
   if (params.residual)
     residual = k.asGlobal(parameters[next++]);
+  Global positions;
+  if (params.rotation) {
+    positions = k.asGlobal(parameters[next++]);
+    angles = k.asGlobal(parameters[next++]);
+  }
   for (size_t i = 0; i != params.outputs.size(); ++i)
     results.push_back(k.asGlobal(parameters[next++]));
   if (params.normEpsilon) {
@@ -112,6 +133,15 @@ void SmallLinear::build(DeviceBuilder &k, ValueRange parameters) {
   shared = k.sharedMemory();
   firstRow = k.block() / blocks() * rowsOfX;
   firstWeight = k.block() % blocks() * weightRows();
+  if (params.rotation) {
+    int64_t head = params.rotation->headSize;
+    firstWeight = firstWeight / head * head + firstWeight % head / groups;
+    // Of the value that this thread finishes: one at most. No kernel writes
+    // the table.
+    Int row = k.min(firstRow + k.thread() / weightRows(), rows - 1);
+    position = k.asInt(k.load(k.i32(), k.at(positions, k.widen(row), k.i32()),
+                              /*constant=*/true));
+  }
 
   // Rows beyond the last one repeat it; nothing is stored for them.
   Int eighth = k.lane() >> 2;
@@ -122,7 +152,7 @@ void SmallLinear::build(DeviceBuilder &k, ValueRange parameters) {
                 params.element);
   };
   for (int64_t i = 0; i != groups; ++i)
-    ownW.push_back(rowOf(w, firstWeight + eighth + perMma * i,
+    ownW.push_back(rowOf(w, firstWeight + eighth + apart * i,
                          k.integer(params.weightRows() - 1)));
   for (int64_t i = 0; i != rowsOfX / 8; ++i)
     ownX.push_back(rowOf(x, firstRow + eighth + 8 * i, rows - 1));
@@ -139,11 +169,11 @@ void SmallLinear::build(DeviceBuilder &k, ValueRange parameters) {
   Int part = warp;
   if (parts >= warps) {
     SmallVector<Values> early = loadWeights(k, warp, /*whole=*/true);
-    k.waitForEarlierKernels();
+    waitWithAngles(k);
     sums = multiplyPart(k, early, warp, sums, /*whole=*/true);
     part = warp + warps;
   } else {
-    k.waitForEarlierKernels();
+    waitWithAngles(k);
   }
   if (parts != 0)
     sums = k.loop(part, k.integer(parts), k.integer(warps), sums,
@@ -333,6 +363,25 @@ Float SmallLinear::total(DeviceBuilder &k, Int row, Int column) {
                      : sum;
 }
 
+void SmallLinear::waitWithAngles(DeviceBuilder &k) {
+  if (params.rotation) {
+    int64_t head = params.rotation->headSize;
+    Int at = position * head + firstWeight % head + k.thread() % perMma;
+    cosine = k.loadFloat(angles, at, /*constant=*/true);
+    sine = k.loadFloat(angles, at + apart, /*constant=*/true);
+  }
+  k.waitForEarlierKernels();
+}
+
+Float SmallLinear::rotate(DeviceBuilder &k, Float own, Int row, Int inColumns,
+                          Int column) {
+  Float turned = total(k, row, inColumns ^ perMma) * sine;
+  Float rotated =
+      k.fma(own, cosine, k.select(inColumns < perMma, -turned, turned));
+  return k.select(column < params.rotation->heads * params.rotation->headSize,
+                  rotated, own);
+}
+
 void SmallLinear::finish(DeviceBuilder &k) {
   int64_t fold = params.gated ? 2 : 1;
   int64_t perBlock = weightRows() / fold;
@@ -340,11 +389,15 @@ void SmallLinear::finish(DeviceBuilder &k) {
   auto each = [&](Int i) {
     Int inRows = i / perBlock, inColumns = i % perBlock;
     Int row = firstRow + inRows, column = firstColumn + inColumns;
+    if (params.rotation)
+      column = firstColumn + inColumns % perMma + inColumns / perMma * apart;
     k.when((row < rows) & (column < params.weightRows() / fold), [&] {
       std::optional<Float> up;
       if (params.gated)
         up = total(k, inRows, inColumns + perMma);
       Float value = finishValue(k, params, total(k, inRows, inColumns), up);
+      if (params.rotation)
+        value = rotate(k, value, inRows, inColumns, column);
       int64_t begin = 0;
       for (auto [o, resultWidth] : llvm::enumerate(params.outputs)) {
         Bool inside = (column < begin + resultWidth) & (column > begin - 1);
@@ -377,6 +430,8 @@ SymbolRefAttr KernelLibrary::smallLinear(const std::string &name,
   launch.grid = {blocksOf(0, schedule.tileRows)};
   int64_t arguments = 2 + (params.bias ? 1 : 0) + (params.residual ? 1 : 0) +
                       static_cast<int64_t>(params.outputs.size());
+  if (params.rotation)
+    arguments += 2;
   if (params.normEpsilon)
     arguments += 2;
   for (int64_t i = 0; i != arguments; ++i)
