@@ -6,8 +6,6 @@ using namespace mlir;
 
 namespace rshard::cuda {
 
-static constexpr double log2e = 1.4426950408889634;
-
 /// 1 / (1 + exp(-x)); exp2 saturates to 0 and infinity, whose reciprocals are
 /// right.
 static Float sigmoid(DeviceBuilder &k, Float x) {

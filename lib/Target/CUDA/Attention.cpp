@@ -1,8 +1,6 @@
 //===- Attention.cpp - what the kernels of attention share ----------------===//
 
 #include "Attention.h"
-#include "llvm/ADT/StringExtras.h"
-#include "llvm/ADT/bit.h"
 #include <cmath>
 
 using namespace mlir;
@@ -11,14 +9,10 @@ namespace rshard::cuda {
 
 std::string attentionName(const std::string &kind,
                           const AttentionParams &params) {
-  auto bits = [](double number) {
-    return llvm::utohexstr(llvm::bit_cast<uint32_t>(static_cast<float>(number)),
-                           /*LowerCase=*/true);
-  };
   return kind + "_" + std::to_string(params.queryHeads) + "x" +
          std::to_string(params.keyHeads) + "x" +
-         std::to_string(params.headSize) + "_" + bits(params.scale) +
-         (params.softCap ? "_cap_" + bits(params.softCap) : "") + "_" +
+         std::to_string(params.headSize) + "_" + bitsName(params.scale) +
+         (params.softCap ? "_cap_" + bitsName(params.softCap) : "") + "_" +
          elementName(params.element) + "_" + elementName(params.result);
 }
 

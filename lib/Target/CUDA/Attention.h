@@ -9,8 +9,6 @@
 
 namespace rshard::cuda {
 
-inline constexpr double log2e = 1.4426950408889634, ln2 = 0.6931471805599453;
-
 /// The kernel's name says all parameters.
 std::string attentionName(const std::string &kind,
                           const AttentionParams &params);

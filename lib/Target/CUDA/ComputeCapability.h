@@ -1,4 +1,4 @@
-//===- ComputeCapability.h - limits of compute capability 9.0 ----*- C++
+//===- ComputeCapability.h - numbers of compute capability 9.0 ----*- C++
 //-*-===//
 //
 // CUDA programming guide, technical specifications per compute capability.
@@ -12,9 +12,10 @@
 
 namespace rshard::cuda {
 
-constexpr int64_t maxThreads = 1024;  ///< of a block
-constexpr int64_t warpThreads = 32;   ///< a block is whole warps
-constexpr int64_t maxShared = 232448; ///< bytes of shared memory of a block
+constexpr int64_t multiprocessors = 132; ///< of an H100 or H200
+constexpr int64_t maxThreads = 1024;     ///< of a block
+constexpr int64_t warpThreads = 32;      ///< a block is whole warps
+constexpr int64_t maxShared = 232448;    ///< bytes of shared memory of a block
 
 } // namespace rshard::cuda
 

@@ -24,6 +24,9 @@ namespace rshard::cuda {
 
 class DeviceBuilder;
 
+/// exp and log by the hardware's powers of 2.
+constexpr double log2e = 1.4426950408889634, ln2 = 0.6931471805599453;
+
 /// i32, i64, f32, i1, and an address in global memory. Addresses in shared
 /// memory are Ints: 32-bit numbers in its window.
 enum class Kind { Int, Long, Float, Bool, Global };

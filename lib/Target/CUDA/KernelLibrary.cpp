@@ -1,16 +1,16 @@
 //===- KernelLibrary.cpp - one definition per kernel ----------------------===//
 
 #include "rshard/Target/CUDA/KernelLibrary.h"
+#include "ComputeCapability.h"
 #include "DeviceBuilder.h"
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "mlir/Dialect/LLVMIR/NVVMDialect.h"
+#include "llvm/ADT/StringExtras.h"
+#include "llvm/ADT/bit.h"
 
 using namespace mlir;
 
 namespace rshard::cuda {
-
-/// Of an H100 or H200.
-constexpr int64_t multiprocessors = 132;
 
 KernelLibrary::KernelLibrary(ModuleOp module, const LinearSchedule *pipelined)
     : module(module), pipelined(pipelined) {
@@ -112,6 +112,11 @@ KernelLibrary::define(const std::string &name, const Launch &launch,
 
 std::string elementName(Type element) {
   return element.isBF16() ? "bf16" : element.isF16() ? "f16" : "f32";
+}
+
+std::string bitsName(double number) {
+  return llvm::utohexstr(llvm::bit_cast<uint32_t>(static_cast<float>(number)),
+                         /*LowerCase=*/true);
 }
 
 } // namespace rshard::cuda

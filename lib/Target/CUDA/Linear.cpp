@@ -36,7 +36,7 @@ static std::string nameOf(const LinearParams &params,
     name += "_rope_" + std::to_string(params.rotation->heads) + "x" +
             std::to_string(params.rotation->headSize);
   if (params.normEpsilon)
-    name += "_norm_" + epsilonName(*params.normEpsilon);
+    name += "_norm_" + bitsName(*params.normEpsilon);
   return name;
 }
 

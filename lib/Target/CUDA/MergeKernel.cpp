@@ -7,8 +7,6 @@ using namespace mlir;
 
 namespace rshard::cuda {
 
-static constexpr double log2e = 1.4426950408889634;
-
 SymbolRefAttr KernelLibrary::merge(int64_t heads, int64_t headSize,
                                    Type partial, Type element) {
   int64_t width = heads * headSize;
@@ -16,7 +14,7 @@ SymbolRefAttr KernelLibrary::merge(int64_t heads, int64_t headSize,
                            elementsPerAccess(headSize, element));
   int64_t accesses = width / count;
   Launch launch;
-  launch.threads = std::min<int64_t>(256, (accesses + 31) / 32 * 32);
+  launch.threads = threadsFor(accesses);
   launch.grid = {blocksOf(4, 1)};
   launch.parameters = {pointer(0), pointer(1), pointer(2), pointer(3),
                        pointer(4)};

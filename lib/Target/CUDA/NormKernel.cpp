@@ -2,8 +2,6 @@
 
 #include "RowElements.h"
 #include "rshard/Target/CUDA/KernelLibrary.h"
-#include "llvm/ADT/Hashing.h"
-#include "llvm/ADT/StringExtras.h"
 
 using namespace mlir;
 
@@ -57,11 +55,6 @@ static Group deal(int64_t width, Type element) {
   return group;
 }
 
-std::string epsilonName(double epsilon) {
-  return llvm::utohexstr(llvm::bit_cast<uint32_t>(static_cast<float>(epsilon)),
-                         /*LowerCase=*/true);
-}
-
 SymbolRefAttr KernelLibrary::norm(const NormParams &params) {
   Group group = deal(params.width, params.element);
   int64_t perBlock = group.threads == 32 ? 4 : 1; // groups
@@ -83,7 +76,7 @@ SymbolRefAttr KernelLibrary::norm(const NormParams &params) {
   std::string name =
       std::string(params.kind == NormKind::RMS ? "norm_rms_" : "norm_layer_") +
       std::to_string(params.heads) + "x" + std::to_string(width) + "_" +
-      epsilonName(params.epsilon) + (params.bias ? "_bias_" : "_") +
+      bitsName(params.epsilon) + (params.bias ? "_bias_" : "_") +
       elementName(params.element);
   return define(name, launch, [&](DeviceBuilder &k, ValueRange in) {
     Global x = k.asGlobal(in[0]), scale = k.asGlobal(in[1]),

@@ -13,6 +13,10 @@ int64_t elementsPerAccess(int64_t width, Type element) {
   return count;
 }
 
+int64_t threadsFor(int64_t accesses) {
+  return std::min<int64_t>(256, (accesses + 31) / 32 * 32);
+}
+
 SmallVector<Float> loadElements(DeviceBuilder &k, Global base, Long offset,
                                 Type element, int64_t count, bool constant) {
   Global from = k.at(base, offset, element);

@@ -12,6 +12,9 @@ namespace rshard::cuda {
 /// `width`: 16 bytes if that divides them, else as many as do.
 int64_t elementsPerAccess(int64_t width, mlir::Type element);
 
+/// Threads of a block that handles one row of so many accesses.
+int64_t threadsFor(int64_t accesses);
+
 /// `count` elements from `offset` on, widened to f32; f32, bf16 or f16. The
 /// address is a multiple of the access.
 llvm::SmallVector<Float> loadElements(DeviceBuilder &k, Global base,

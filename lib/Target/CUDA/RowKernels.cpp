@@ -10,11 +10,6 @@ using namespace mlir;
 
 namespace rshard::cuda {
 
-/// Threads of a block that handles one row of `accesses` accesses.
-static int64_t threadsFor(int64_t accesses) {
-  return std::min<int64_t>(256, (accesses + 31) / 32 * 32);
-}
-
 namespace {
 /// The accesses of one row, dealt to the threads of its block.
 class RowAccesses {

@@ -22,10 +22,10 @@
 //
 //===----------------------------------------------------------------------===//
 
+#include "ComputeCapability.h"
 #include "LinearEpilogue.h"
 #include "RowElements.h"
-#include "mlir/Dialect/LLVMIR/LLVMDialect.h"
-#include "mlir/Dialect/LLVMIR/NVVMDialect.h"
+#include "WarpMma.h"
 #include "llvm/ADT/STLExtras.h"
 
 using namespace mlir;
@@ -41,7 +41,7 @@ constexpr int64_t accesses = 8;           // of a thread to w, for a part
 constexpr int64_t perMma = 8;             // rows of w
 /// Weights of so many rows need blocks of fewer rows to occupy all
 /// multiprocessors (two blocks for each of an H100's).
-constexpr int64_t narrow = 132 * 2 * perMma;
+constexpr int64_t narrow = multiprocessors * 2 * perMma;
 
 class SmallLinear {
 public:
@@ -77,8 +77,6 @@ private:
   /// norm they are scaled, and their squares go to `squares`.
   Values loadInputs(DeviceBuilder &k, size_t row, Int first, int64_t i, Int at,
                     bool whole, Value &squares);
-  Values multiply(DeviceBuilder &k, ValueRange a, ValueRange b,
-                  ValueRange sums);
   void finish(DeviceBuilder &k);
   Float total(DeviceBuilder &k, Int row, Int column);
   Float sumOfWarps(DeviceBuilder &k, Int row, Int column);
@@ -273,13 +271,20 @@ Values SmallLinear::multiplyPart(DeviceBuilder &k, ArrayRef<Values> w, Int part,
     if (rowsOfX > 8)
       high = loadInputs(k, 1, first, i * perRow, at, whole, squares[1]);
     for (int64_t group = 0; group != groups; ++group) {
-      ValueRange weights(w[static_cast<size_t>(i * groups + group)]);
+      const Values &weights = w[static_cast<size_t>(i * groups + group)];
       auto own =
           MutableArrayRef<Value>(out).slice(static_cast<size_t>(4 * group), 4);
-      for (size_t j = 0; j != 4; j += 2)
-        llvm::copy(multiply(k, Values{low[j], high[j], low[j + 1], high[j + 1]},
-                            weights.slice(j, 2), own),
+      auto one = [&](Value packed) { return k.asInt(packed); };
+      for (size_t j = 0; j != 4; j += 2) {
+        Accumulator sums;
+        llvm::transform(own, sums.begin(),
+                        [&](Value sum) { return k.asFloat(sum); });
+        llvm::copy(multiplyAdd(k, params.element,
+                               {one(low[j]), one(high[j]), one(low[j + 1]),
+                                one(high[j + 1])},
+                               {one(weights[j]), one(weights[j + 1])}, sums),
                    own.begin());
+      }
     }
   }
   return out;
@@ -314,31 +319,6 @@ Values SmallLinear::loadInputs(DeviceBuilder &k, size_t row, Int first,
   }
   squares = sum;
   return eight;
-}
-
-Values SmallLinear::multiply(DeviceBuilder &k, ValueRange a, ValueRange b,
-                             ValueRange sums) {
-  bool bf16 = params.element.isBF16();
-  auto operands = [&](ValueRange registers) {
-    return Values(llvm::map_range(registers, [&](Value one) -> Value {
-      return bf16
-                 ? one
-                 : LLVM::BitcastOp::create(
-                       k.ops, k.loc, VectorType::get({2}, params.element), one);
-    }));
-  };
-  auto type = LLVM::LLVMStructType::getLiteral(k.ops.getContext(),
-                                               SmallVector<Type>(4, k.f32()));
-  NVVM::MMATypes element = bf16 ? NVVM::MMATypes::bf16 : NVVM::MMATypes::f16;
-  Value result = NVVM::MmaOp::create(
-      k.ops, k.loc, type, operands(a), operands(b), sums, {16, 8, 16},
-      std::nullopt, std::nullopt, std::array{element, element},
-      std::array{NVVM::MMALayout::row, NVVM::MMALayout::col});
-  Values out;
-  for (int64_t i = 0; i != 4; ++i)
-    out.push_back(LLVM::ExtractValueOp::create(k.ops, k.loc, result,
-                                               ArrayRef<int64_t>{i}));
-  return out;
 }
 
 /// A row of x and one of the block's rows of w, over all of K.

@@ -254,10 +254,10 @@ private:
   mlir::gpu::GPUModuleOp kernels;
 };
 
-/// bf16 or f16, as names of kernels say it.
+/// bf16, f16 or f32, as names of kernels say it.
 std::string elementName(mlir::Type element);
-/// The bits of an f32, likewise.
-std::string epsilonName(double epsilon);
+/// A number as the bits of its f32, likewise.
+std::string bitsName(double number);
 
 } // namespace rshard::cuda
 

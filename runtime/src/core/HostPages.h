@@ -12,7 +12,7 @@ namespace rshard::runtime {
 
 enum class PageUse {
   Sparse, ///< some may never be touched: what is untouched costs nothing
-  Dense   ///< all will be filled and read in a stream: large pages, if there are
+  Dense ///< all will be filled and read in a stream: large pages, if there are
 };
 
 /// Zeros, given back with the last reference. `what` they hold is said in the
