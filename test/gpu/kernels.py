@@ -61,8 +61,9 @@ class Kernel:
         resident = self.spec["resident"]
         return min(blocks, self.multiprocessors * resident) if resident else blocks
 
-    def prepare(self, *arguments):
-        """A function that launches the kernel with these arguments; maps are made once."""
+    def prepare(self, *arguments, overlaps=False):
+        """A function that launches the kernel with these arguments; maps are made once. With `overlaps` it may start before
+        what is in front of it has ended, like the runtime launches it; benchmarks beside other libraries do without."""
         keep, pointers = [], []
         for parameter in self.spec["parameters"]:
             argument = arguments[parameter["argument"]]
@@ -76,11 +77,10 @@ class Kernel:
             keep.append(value)
             pointers.append(ctypes.addressof(value))
         array = (ctypes.c_void_p * len(pointers))(*pointers)
-        # Like the runtime: it may start before what is in front of it has ended.
-        overlaps = LaunchAttribute(PROGRAMMATIC_STREAM_SERIALIZATION)
-        overlaps.value[0] = 1
+        attribute = LaunchAttribute(PROGRAMMATIC_STREAM_SERIALIZATION)
+        attribute.value[0] = int(overlaps)
         blocks = self.blocks(arguments)
-        config = LaunchConfig((blocks, 1, 1), (self.spec["threads"], 1, 1), self.spec["shared"], None, ctypes.pointer(overlaps), 1)
+        config = LaunchConfig((blocks, 1, 1), (self.spec["threads"], 1, 1), self.spec["shared"], None, ctypes.pointer(attribute), 1)
 
         def launch():
             assert keep and arguments
@@ -90,7 +90,7 @@ class Kernel:
         return launch
 
     def __call__(self, *arguments):
-        self.prepare(*arguments)()
+        self.prepare(*arguments, overlaps=True)()
 
     def map(self, parameter, arguments):
         rank = len(parameter["extents"])
