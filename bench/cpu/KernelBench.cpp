@@ -20,6 +20,7 @@
 #include "rshard/Target/CPU/Passes.h"
 #include "rshard/Target/Host/Passes.h"
 #include "rshard/Target/Host/SharedObject.h"
+#include "rshard/runtime/ABI.h"
 #include "rshard/runtime/Pool.h"
 #include "llvm/Support/MathExtras.h"
 #include <benchmark/benchmark.h>
@@ -110,6 +111,15 @@ public:
         dlopen(("/proc/self/fd/" + std::to_string(file)).c_str(), RTLD_NOW);
     if (!handle)
       fail(dlerror());
+    auto *imports = static_cast<rshard_import_table *>(
+        dlsym(handle, RSHARD_IMPORTS_SYMBOL));
+    if (!imports)
+      fail(dlerror());
+    imports->rshard_parallel_for = [](void (*fn)(void *, int64_t, int64_t),
+                                      void *ctx, int64_t n) {
+      rshard::runtime::parallelFor(
+          n, [&](int64_t begin, int64_t end) { fn(ctx, begin, end); });
+    };
   }
 
   template <typename... Args>

@@ -11,6 +11,7 @@ from commandline import LLAMA, ROOT, RSHARD, UNSHARDED, succeed
 
 BUILD = RSHARD.parent.parent
 CXX = shutil.which("c++") or "clang++-22"
+NM = shutil.which("nm") or "llvm-nm-22"
 SOURCE = ROOT / "examples" / "generate.cpp"
 
 
@@ -35,6 +36,7 @@ def with_cmake(prefix, tmp_path):
 def with_pkg_config(prefix, tmp_path):
     files = next(prefix.glob("lib*/**/rshard-runtime.pc")).parent
     flags = run("pkg-config", "--cflags", "--libs", "rshard-runtime", env={**os.environ, "PKG_CONFIG_PATH": str(files)})
+    assert "-Wl," not in flags
     run(CXX, "-std=c++20", SOURCE, "-o", tmp_path / "generate", *flags.split())
 
 
@@ -43,5 +45,8 @@ def test_application(prefix, tmp_path, build):
     build(prefix, tmp_path)
     succeed("compile", LLAMA, *UNSHARDED, "-o", tmp_path / "model.rshard")
     tokens = read_file(LLAMA / "reference.safetensors")["greedy_13_48"].tolist()
+    # Generated code finds what it calls in a table that the runtime fills, and nothing among the program's symbols.
+    exported = run(NM, "--dynamic", "--defined-only", tmp_path / "generate")
+    assert not any(name in exported for name in ("rshard_", "ncclSend")), exported
     out = run(tmp_path / "generate", tmp_path / "model.rshard", LLAMA, *tokens[:13])
     assert [int(token) for token in out.split()] == tokens[13:29]

@@ -40,6 +40,7 @@ void buildHostLoweringPipeline(OpPassManager &passes) {
   passes.addPass(createConvertControlFlowToLLVMPass());
   passes.addPass(createReconcileUnrealizedCastsPass());
   clean();
+  passes.addPass(createBindImports());
 }
 
 void registerHostPasses() {

@@ -27,13 +27,9 @@ namespace rshard {
 
 namespace {
 
-/// What generated code may import: the runtime's ABI (ABI.h) and what LLVM
-/// turns copies and fills into.
-constexpr llvm::StringLiteral allowedImports[] = {
-    "memcpy",       "memmove",         "memset",
-    "ncclGroupEnd", "ncclGroupStart",  "ncclRecv",
-    "ncclSend",     "rshard_exchange", "rshard_parallel_for",
-    "rshard_run"};
+/// What generated code may import: what LLVM turns copies and fills into.
+constexpr llvm::StringLiteral allowedImports[] = {"memcpy", "memmove",
+                                                  "memset"};
 
 class Emitter {
 public:

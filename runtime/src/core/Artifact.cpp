@@ -1,4 +1,5 @@
 #include "rshard/runtime/Artifact.h"
+#include "HostCodeImports.h"
 #include "rshard/runtime/AtomicFile.h"
 #include "rshard/runtime/Hash.h"
 
@@ -38,20 +39,6 @@ struct SectionEntry {
 static_assert(sizeof(FileHeader) == 88 && sizeof(SectionEntry) == 96);
 
 constexpr uint64_t align(uint64_t offset) { return (offset + 63) / 64 * 64; }
-
-/// The C functions that generated code imports. Referenced from here so that a
-/// static link keeps them.
-const std::array<const void *, 7> &importedByHostCode() {
-  static const std::array<const void *, 7> functions{
-      reinterpret_cast<const void *>(&rshard_exchange),
-      reinterpret_cast<const void *>(&rshard_parallel_for),
-      reinterpret_cast<const void *>(&rshard_run),
-      reinterpret_cast<const void *>(&ncclGroupStart),
-      reinterpret_cast<const void *>(&ncclGroupEnd),
-      reinterpret_cast<const void *>(&ncclSend),
-      reinterpret_cast<const void *>(&ncclRecv)};
-  return functions;
-}
 
 } // namespace
 
@@ -258,8 +245,6 @@ Expected<void> Artifact::checkModel(std::string_view identity,
 
 Expected<std::shared_ptr<const HostCode>>
 HostCode::load(std::span<const std::byte> elf) {
-  if (importedByHostCode().front() == nullptr)
-    return Error{"runtime functions are missing"};
   std::shared_ptr<HostCode> out(new HostCode);
   out->descriptor = ::memfd_create("rshard-host-code", MFD_CLOEXEC);
   if (out->descriptor < 0)
@@ -284,6 +269,11 @@ HostCode::load(std::span<const std::byte> elf) {
       ::dlsym(out->library, RSHARD_STEP_SYMBOL));
   if (!out->entry)
     return Error{"host code: no symbol " RSHARD_STEP_SYMBOL};
+  auto *imports = static_cast<rshard_import_table *>(
+      ::dlsym(out->library, RSHARD_IMPORTS_SYMBOL));
+  if (!imports)
+    return Error{"host code: no symbol " RSHARD_IMPORTS_SYMBOL};
+  *imports = hostCodeImports();
   return std::shared_ptr<const HostCode>(std::move(out));
 }
 

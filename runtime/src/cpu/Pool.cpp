@@ -1,5 +1,4 @@
 #include "rshard/runtime/Pool.h"
-#include "rshard/runtime/ABI.h"
 
 #include <algorithm>
 #include <atomic>
@@ -239,9 +238,3 @@ void parallelFor(void (*fn)(void *, int64_t, int64_t), void *ctx, int64_t n) {
 } // namespace detail
 
 } // namespace rshard::runtime
-
-extern "C" void rshard_parallel_for(void (*fn)(void *ctx, int64_t begin,
-                                               int64_t end),
-                                    void *ctx, int64_t n) {
-  rshard::runtime::detail::parallelFor(fn, ctx, n);
-}

@@ -11,11 +11,8 @@
 #include "mlir/Parser/Parser.h"
 #include "rshard/Target/CPU/GenerateKernels.h"
 #include "rshard/Target/Host/HostCode.h"
-#include "rshard/runtime/ABI.h"
 #include <cmath>
 #include <dlfcn.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 using namespace rshard;
 using namespace rshard::cpu;
@@ -23,8 +20,7 @@ using namespace rshard::cpu::test;
 
 static std::vector<std::pair<int32_t, int32_t>> exchanges;
 
-extern "C" __attribute__((visibility("default"))) void
-rshard_exchange(rshard_frame *, int32_t exchange, int32_t layer) {
+static void recordExchange(rshard_frame *, int32_t exchange, int32_t layer) {
   exchanges.emplace_back(exchange, layer);
 }
 
@@ -166,12 +162,10 @@ TEST_F(Compile, RunsTheDriver) {
     narrow.data()[i] = BFloat::truncated(pv.data()[i]);
   const void *weights[] = {p3.data(), p4.data(), scale.data(), narrow.data()};
 
-  int file = memfd_create("step", 0);
-  ASSERT_EQ(write(file, code->data(), code->size()),
-            static_cast<ssize_t>(code->size()));
-  void *handle = dlopen(("/proc/self/fd/" + std::to_string(file)).c_str(),
-                        RTLD_NOW | RTLD_LOCAL);
-  ASSERT_NE(handle, nullptr) << dlerror();
+  rshard_import_table imports{};
+  imports.rshard_exchange = recordExchange;
+  void *handle = loadCode(*code, imports);
+  ASSERT_NE(handle, nullptr);
   auto step =
       reinterpret_cast<rshard_step_fn>(dlsym(handle, RSHARD_STEP_SYMBOL));
   ASSERT_NE(step, nullptr);
@@ -218,7 +212,6 @@ TEST_F(Compile, RunsTheDriver) {
     EXPECT_LT(errorOf(x, expected), 1e-5) << rows;
   }
   dlclose(handle);
-  close(file);
 }
 
 TEST_F(Compile, SameBytes) {

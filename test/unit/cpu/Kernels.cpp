@@ -23,9 +23,8 @@
 static std::atomic<int> threadCount{1};
 
 /// One thread takes every threadCount-th iteration.
-extern "C" __attribute__((visibility("default"))) void
-rshard_parallel_for(void (*function)(void *, int64_t, int64_t), void *context,
-                    int64_t count) {
+static void parallelFor(void (*function)(void *, int64_t, int64_t),
+                        void *context, int64_t count) {
   int64_t threads = threadCount;
   std::vector<std::thread> pool;
   for (int64_t first = 0; first < std::min(threads, count); ++first)
@@ -40,6 +39,25 @@ rshard_parallel_for(void (*function)(void *, int64_t, int64_t), void *context,
 namespace rshard::cpu::test {
 
 void setThreads(int count) { threadCount = count; }
+
+void *loadCode(llvm::ArrayRef<char> code, rshard_import_table imports) {
+  int file = memfd_create("code", 0);
+  EXPECT_EQ(write(file, code.data(), code.size()),
+            static_cast<ssize_t>(code.size()));
+  void *handle = dlopen(("/proc/self/fd/" + std::to_string(file)).c_str(),
+                        RTLD_NOW | RTLD_LOCAL);
+  EXPECT_NE(handle, nullptr) << dlerror();
+  close(file);
+  if (!handle)
+    return nullptr;
+  auto *table =
+      static_cast<rshard_import_table *>(dlsym(handle, RSHARD_IMPORTS_SYMBOL));
+  EXPECT_NE(table, nullptr) << dlerror();
+  imports.rshard_parallel_for = parallelFor;
+  if (table)
+    *table = imports;
+  return handle;
+}
 
 Kernels::Kernels(const std::string &cpu) {
   context.loadDialect<mlir::arith::ArithDialect, mlir::cf::ControlFlowDialect,
@@ -78,13 +96,7 @@ void Kernels::load() {
   ASSERT_TRUE(succeeded(passes.run(*module)));
   auto bytes = emitSharedObject(*module, target, options);
   ASSERT_TRUE(succeeded(bytes));
-  int file = memfd_create("kernels", 0);
-  ASSERT_EQ(write(file, bytes->data(), bytes->size()),
-            static_cast<ssize_t>(bytes->size()));
-  handle = dlopen(("/proc/self/fd/" + std::to_string(file)).c_str(),
-                  RTLD_NOW | RTLD_LOCAL);
-  ASSERT_NE(handle, nullptr) << dlerror();
-  close(file);
+  handle = loadCode(*bytes, {});
 }
 
 void *Kernels::find(const std::string &name) {

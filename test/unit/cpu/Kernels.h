@@ -9,6 +9,7 @@
 #include "mlir/IR/OwningOpRef.h"
 #include "rshard/Target/CPU/KernelLibrary.h"
 #include "rshard/Target/Host/SharedObject.h"
+#include "rshard/runtime/ABI.h"
 #include <bit>
 #include <cstdint>
 #include <cstring>
@@ -20,8 +21,12 @@
 
 namespace rshard::cpu::test {
 
-/// Threads of rshard_parallel_for, which this executable provides to the code.
+/// Threads of rshard_parallel_for, which loadCode gives to the code.
 void setThreads(int count);
+
+/// Loads a shared object and fills its table: what it may call beside
+/// rshard_parallel_for is in `imports`. Returns dlopen's handle.
+void *loadCode(llvm::ArrayRef<char> code, rshard_import_table imports);
 
 /// A memref as generated code sees it.
 template <typename T, int Rank> struct Descriptor {

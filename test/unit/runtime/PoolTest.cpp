@@ -1,5 +1,5 @@
 #include "rshard/runtime/Pool.h"
-#include "rshard/runtime/ABI.h"
+#include "HostCodeImports.h"
 
 #include <atomic>
 #include <gtest/gtest.h>
@@ -82,9 +82,9 @@ TEST_P(PoolTest, ServesSeveralThreads) {
 
 INSTANTIATE_TEST_SUITE_P(Threads, PoolTest, testing::Values(1, 2, 5));
 
-TEST(Pool, HasAPlainCEntry) {
+TEST(Pool, ServesGeneratedCode) {
   int64_t seen = 0;
-  rshard_parallel_for(
+  hostCodeImports().rshard_parallel_for(
       [](void *ctx, int64_t begin, int64_t end) {
         *static_cast<int64_t *>(ctx) += end - begin;
       },

@@ -13,6 +13,8 @@ enum { TOY_TABLES(NAME) T_class };
 enum { TOY_CLASS_TABLES(NAME) T_perClass };
 #undef NAME
 
+rshard_import_table rshard_imports; /* the loader's */
+
 typedef const rshard_frame *Frame;
 
 static float *rows(Frame f, int buffer) { return f->buffers[buffer].data; }
@@ -34,21 +36,23 @@ typedef struct {
 
 static void exchange(rshard_frame *f, int number, int layer, rshard_table t,
                      const Message *messages) {
-  rshard_exchange(f, number, layer);
-  ncclGroupStart();
+  rshard_imports.rshard_exchange(f, number, layer);
+  rshard_imports.ncclGroupStart();
   for (int64_t i = 0; i < t.size; i += 5) {
     const int32_t *entry = t.data + i;
     Message m = messages[entry[0]];
     int64_t begin = (int64_t)entry[3] * m.width;
     size_t count = (size_t)entry[4] * (size_t)m.width;
     if (entry[1])
-      ncclSend(rows(f, m.staging) + begin, count, RSHARD_NCCL_FLOAT32, entry[2],
-               f->comm, f->stream);
+      rshard_imports.ncclSend(rows(f, m.staging) + begin, count,
+                              RSHARD_NCCL_FLOAT32, entry[2], f->comm,
+                              f->stream);
     else
-      ncclRecv(rows(f, m.pool) + begin, count, RSHARD_NCCL_FLOAT32, entry[2],
-               f->comm, f->stream);
+      rshard_imports.ncclRecv(rows(f, m.pool) + begin, count,
+                              RSHARD_NCCL_FLOAT32, entry[2], f->comm,
+                              f->stream);
   }
-  ncclGroupEnd();
+  rshard_imports.ncclGroupEnd();
 }
 
 static float modulo(float x, int m) {

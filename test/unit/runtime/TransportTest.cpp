@@ -1,6 +1,6 @@
+#include "HostCodeImports.h"
 #include "HostDevice.h"
 #include "LocalTransport.h"
-#include "rshard/runtime/ABI.h"
 
 #include <functional>
 #include <gtest/gtest.h>
@@ -9,6 +9,9 @@ namespace rshard::runtime {
 namespace {
 
 constexpr int f32 = RSHARD_NCCL_FLOAT32;
+
+/// What generated code calls.
+const rshard_import_table &code = hostCodeImports();
 
 /// Runs one function per rank.
 class Ranks {
@@ -31,13 +34,13 @@ public:
   }
   int send(int32_t rank, const float *data, size_t count, int peer,
            int type = f32) {
-    return ncclSend(data, count, type, peer, transport->communicator(rank),
-                    nullptr);
+    return code.ncclSend(data, count, type, peer, transport->communicator(rank),
+                         nullptr);
   }
   int receive(int32_t rank, float *data, size_t count, int peer,
               int type = f32) {
-    return ncclRecv(data, count, type, peer, transport->communicator(rank),
-                    nullptr);
+    return code.ncclRecv(data, count, type, peer, transport->communicator(rank),
+                         nullptr);
   }
 
   HostDevice device;
@@ -53,10 +56,10 @@ TEST(Transport, ExchangesInARing) {
   std::vector<float> held{0, 1, 2, 3, 4}, got(5, -1);
   for (int round = 0; round != 3; ++round) {
     Expected<void> result = ranks.run([&](int32_t r) {
-      ncclGroupStart();
+      code.ncclGroupStart();
       ranks.send(r, &held[static_cast<size_t>(r)], 1, (r + 1) % 5);
       ranks.receive(r, &got[static_cast<size_t>(r)], 1, (r + 4) % 5);
-      ncclGroupEnd();
+      code.ncclGroupEnd();
     });
     ASSERT_TRUE(result) << result.error().message;
     EXPECT_EQ(got, (std::vector<float>{4, 0, 1, 2, 3}));
@@ -72,20 +75,20 @@ TEST(Transport, MatchesInOrderBetweenTwoRanksAndWithOneself) {
   Ranks ranks(2);
   float first = 1, second = 2, a = 0, b = 0, own = 3, mine = 0;
   ASSERT_TRUE(ranks.run([&](int32_t r) {
-    ncclGroupStart();
-    ncclGroupStart(); // groups nest
+    code.ncclGroupStart();
+    code.ncclGroupStart(); // groups nest
     if (r == 0) {
       ranks.send(r, &first, 1, 1);
       ranks.send(r, &second, 1, 1);
       ranks.send(r, &own, 1, 0);
       ranks.receive(r, &mine, 1, 0);
     }
-    ncclGroupEnd();
+    code.ncclGroupEnd();
     if (r == 1) {
       ranks.receive(r, &a, 1, 0);
       ranks.receive(r, &b, 1, 0);
     }
-    ncclGroupEnd();
+    code.ncclGroupEnd();
   }));
   EXPECT_EQ(a, 1);
   EXPECT_EQ(b, 2);
@@ -97,8 +100,8 @@ TEST(Transport, EmptyGroupsDoNotBlock) {
   std::vector<int32_t> order;
   ASSERT_TRUE(ranks.run([&](int32_t r) {
     for (int i = 0; i != 100; ++i) {
-      ncclGroupStart();
-      ncclGroupEnd();
+      code.ncclGroupStart();
+      code.ncclGroupEnd();
     }
     order.push_back(r);
   }));
@@ -111,10 +114,10 @@ TEST(Transport, RunsRanksInTurn) {
   float data[3] = {}, got[3] = {};
   ASSERT_TRUE(ranks.run([&](int32_t r) {
     order.push_back(r);
-    ncclGroupStart();
+    code.ncclGroupStart();
     ranks.send(r, &data[r], 1, (r + 1) % 3);
     ranks.receive(r, &got[r], 1, (r + 2) % 3);
-    ncclGroupEnd();
+    code.ncclGroupEnd();
     order.push_back(r);
   }));
   // 0 and 1 wait for 2, which goes on; then they follow in order.
@@ -125,7 +128,7 @@ TEST(Transport, NamesBothEndsOfAMismatch) {
   Ranks ranks(2);
   float x[4] = {};
   std::string error = ranks.errorOf([&](int32_t r) {
-    rshard_exchange(nullptr, 3, 7);
+    code.rshard_exchange(nullptr, 3, 7);
     r == 0 ? ranks.send(r, x, 2, 1) : ranks.receive(r, x, 3, 0);
   });
   EXPECT_HAS(error, "rank 0 sends 2 f32 elements (8 bytes) to rank 1 in "
@@ -139,7 +142,7 @@ TEST(Transport, NamesBothEndsOfAMismatch) {
   EXPECT_HAS(error, "rank 0 sends 2 i32 elements");
   EXPECT_HAS(error, "rank 1 receives 2 f32 elements");
   error = ranks.errorOf([&](int32_t r) {
-    rshard_exchange(nullptr, 0, r);
+    code.rshard_exchange(nullptr, 0, r);
     r == 0 ? ranks.send(r, x, 2, 1) : ranks.receive(r, x, 2, 0);
   });
   EXPECT_HAS(error, "layer 1");
@@ -149,7 +152,7 @@ TEST(Transport, DetectsDeadlocks) {
   Ranks ranks(3);
   float x = 0;
   std::string error = ranks.errorOf([&](int32_t r) {
-    rshard_exchange(nullptr, 1, 2);
+    code.rshard_exchange(nullptr, 1, 2);
     if (r != 0)
       ranks.receive(r, &x, 1, 3 - r);
   });
@@ -200,13 +203,14 @@ TEST(Transport, RefusesWrongUse) {
              "type 5");
   EXPECT_HAS(ranks.errorOf([&](int32_t r) { ranks.send(1 - r, &x, 1, 1); }),
              "communicator");
-  EXPECT_HAS(ranks.errorOf([&](int32_t r) { ncclGroupStart(); }),
+  EXPECT_HAS(ranks.errorOf([&](int32_t r) { code.ncclGroupStart(); }),
              "inside a group");
-  EXPECT_HAS(ranks.errorOf([&](int32_t r) { rshard_exchange(nullptr, -1, 0); }),
-             "exchange -1");
+  EXPECT_HAS(
+      ranks.errorOf([&](int32_t r) { code.rshard_exchange(nullptr, -1, 0); }),
+      "exchange -1");
   // Outside of a step there is nobody to talk to.
-  EXPECT_NE(ncclGroupStart(), 0);
-  EXPECT_NE(ncclGroupEnd(), 0);
+  EXPECT_NE(code.ncclGroupStart(), 0);
+  EXPECT_NE(code.ncclGroupEnd(), 0);
   EXPECT_NE(ranks.send(0, &x, 1, 1), 0);
   HostDevice device;
   EXPECT_FALSE(LocalTransport::create(device, 0, {}));
@@ -229,9 +233,9 @@ protected:
   }
 
   void messages(int32_t r) {
-    rshard_exchange(nullptr, 0, 0);
-    rshard_exchange(nullptr, 1, 4);
-    ncclGroupStart();
+    code.rshard_exchange(nullptr, 0, 0);
+    code.rshard_exchange(nullptr, 1, 4);
+    code.ncclGroupStart();
     if (r == 0) {
       ranks.send(r, sent, sentA, 1, typeA);
       if (sendB)
@@ -240,7 +244,7 @@ protected:
       ranks.receive(r, got, 4, 0, typeA);
       ranks.receive(r, got + 4, 1, 0, typeB);
     }
-    ncclGroupEnd();
+    code.ncclGroupEnd();
   }
   auto body() {
     return [this](int32_t r) { messages(r); };
@@ -297,11 +301,12 @@ TEST_F(RoutedTransport, HoldsProgramsToTheRouteTable) {
   EXPECT_HAS(ranks.errorOf(body()), "1 rows of b");
   EXPECT_HAS(ranks.errorOf([&](int32_t r) { ranks.send(r, sent, 4, 1); }),
              "outside of any exchange");
-  EXPECT_HAS(ranks.errorOf([&](int32_t r) { rshard_exchange(nullptr, 2, 0); }),
-             "exchange 2 of 2");
+  EXPECT_HAS(
+      ranks.errorOf([&](int32_t r) { code.rshard_exchange(nullptr, 2, 0); }),
+      "exchange 2 of 2");
   EXPECT_HAS(ranks.errorOf([&](int32_t r) {
-    rshard_exchange(nullptr, 1, 0);
-    rshard_exchange(nullptr, 0, 0);
+    code.rshard_exchange(nullptr, 1, 0);
+    code.rshard_exchange(nullptr, 0, 0);
   }),
              "0 messages, its route table has 1");
 }

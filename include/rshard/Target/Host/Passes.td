@@ -69,4 +69,54 @@ def OutlineParallel : Pass<"rshard-outline-parallel", "mlir::ModuleOp"> {
   ];
 }
 
+def BindImports : Pass<"rshard-bind-imports", "mlir::ModuleOp"> {
+  let summary = "Call the runtime through a table that the loader fills";
+  let description = [{
+    Host code calls functions of the runtime's ABI (ABI.h) by name. This pass
+    gives each that is declared a body: a call through its entry of the table
+    `rshard_imports`, which the module exports and whoever loads the code fills.
+    So the shared object asks the process for no symbol, and the process need not
+    export any. The table is protected: the code uses its own, whatever the
+    process holds under that name.
+
+    Other declarations stay as they are; the linked object may import `memcpy`,
+    `memmove` and `memset` alone.
+
+    ```mlir
+    // imports.mlir
+    llvm.func @ncclGroupStart() -> i32
+    llvm.func @step() {
+      %result = llvm.call @ncclGroupStart() : () -> i32
+      llvm.return
+    }
+    ```
+
+    becomes
+
+    ```mlir
+    // rshard-opt imports.mlir --rshard-bind-imports
+    llvm.mlir.global external protected @rshard_imports() {...} : !llvm.array<7 x ptr> {
+      %zero = llvm.mlir.zero : !llvm.array<7 x ptr>
+      llvm.return %zero : !llvm.array<7 x ptr>
+    }
+    llvm.func internal @ncclGroupStart() -> i32 {
+      %table = llvm.mlir.addressof @rshard_imports : !llvm.ptr
+      %entry = llvm.getelementptr inbounds %table[0, 3] : (!llvm.ptr) -> !llvm.ptr, !llvm.array<7 x ptr>
+      %function = llvm.load %entry : !llvm.ptr -> !llvm.ptr
+      %result = llvm.call %function() : !llvm.ptr, () -> i32
+      llvm.return %result : i32
+    }
+    llvm.func @step() {
+      %started = llvm.call @ncclGroupStart() : () -> i32
+      llvm.return
+    }
+    ```
+  }];
+  let dependentDialects = ["mlir::LLVM::LLVMDialect"];
+  let statistics = [
+    Statistic<"numBound", "bound", "Number of functions called through the table">
+  ];
+}
+
 #endif // RSHARD_TARGET_HOST_PASSES
+

@@ -22,8 +22,9 @@ struct SharedObjectOptions {
 /// ones are not. The bytes are a function of module, CPU and options (C9).
 ///
 /// Fails with a diagnostic on `module` if translation, code generation or
-/// linking fails, or if the code would import anything but the ABI of the
-/// runtime (ABI.h) and memcpy, memmove and memset.
+/// linking fails, or if the code would import anything but memcpy,
+/// memmove and memset: what it calls of the runtime stands in its table
+/// (rshard-bind-imports).
 ///
 /// Linking calls lld, which resets every llvm::cl option of the process to its
 /// default: a tool that uses them must have read them before.

@@ -1,9 +1,8 @@
-// The C functions that generated code calls.
-
+#include "HostCodeImports.h"
 #include "LocalTransportState.h"
-#include "rshard/runtime/ABI.h"
+#include "rshard/runtime/Pool.h"
 
-using namespace rshard::runtime;
+namespace rshard::runtime {
 
 namespace {
 
@@ -29,11 +28,7 @@ int message(bool isSend, void *data, size_t count, int type, int peer,
   return success;
 }
 
-} // namespace
-
-extern "C" {
-
-void rshard_exchange(rshard_frame *frame, int32_t exchange, int32_t layer) {
+void exchange(rshard_frame *frame, int32_t exchange, int32_t layer) {
   (void)frame;
   if (!activeTransport || !currentRank)
     return;
@@ -44,8 +39,8 @@ void rshard_exchange(rshard_frame *frame, int32_t exchange, int32_t layer) {
     transport.abandon(rank);
 }
 
-void rshard_run(rshard_frame *frame, int32_t kernel,
-                const rshard_argument *arguments, int32_t count) {
+void run(rshard_frame *frame, int32_t kernel, const rshard_argument *arguments,
+         int32_t count) {
   if (!activeTransport || !currentRank)
     return;
   auto &device = *static_cast<Device *>(frame->session);
@@ -57,14 +52,14 @@ void rshard_run(rshard_frame *frame, int32_t kernel,
     activeTransport->abandon(*currentRank);
 }
 
-int ncclGroupStart(void) {
+int groupStart() {
   if (!currentRank)
     return invalidUsage;
   ++currentRank->depth;
   return success;
 }
 
-int ncclGroupEnd(void) {
+int groupEnd() {
   if (!activeTransport || !currentRank || currentRank->depth == 0)
     return invalidUsage;
   LocalTransport::State &transport = *activeTransport;
@@ -75,14 +70,28 @@ int ncclGroupEnd(void) {
   return success;
 }
 
-int ncclSend(const void *data, size_t count, int datatype, int peer, void *comm,
-             void *stream) {
+int send(const void *data, size_t count, int datatype, int peer, void *comm,
+         void *stream) {
   return message(true, const_cast<void *>(data), count, datatype, peer, comm);
 }
 
-int ncclRecv(void *data, size_t count, int datatype, int peer, void *comm,
-             void *stream) {
+int receive(void *data, size_t count, int datatype, int peer, void *comm,
+            void *stream) {
   return message(false, data, count, datatype, peer, comm);
 }
 
-} // extern "C"
+} // namespace
+
+const rshard_import_table &hostCodeImports() {
+  static constexpr rshard_import_table functions{.rshard_exchange = exchange,
+                                                 .rshard_parallel_for =
+                                                     detail::parallelFor,
+                                                 .rshard_run = run,
+                                                 .ncclGroupStart = groupStart,
+                                                 .ncclGroupEnd = groupEnd,
+                                                 .ncclSend = send,
+                                                 .ncclRecv = receive};
+  return functions;
+}
+
+} // namespace rshard::runtime
