@@ -4,7 +4,7 @@
 #include "ArtifactCache.h"
 #include "Progress.h"
 #include "RShard/RShard.h"
-#include "mlir/IR/MLIRContext.h"
+#include "rshard/Driver/CompilerContext.h"
 #include "rshard/Driver/DiagnosticPrinter.h"
 #include "rshard/Driver/ModelFacts.h"
 #include "rshard/Driver/Program.h"
@@ -46,7 +46,7 @@ private:
   tokenset::RowTypes rowTypes();
 
   const ArtifactRequest &request;
-  mlir::MLIRContext context;
+  CompilerContext context;
   DiagnosticPrinter printer;
   ImportedModel model;
   Phase from = Phase::Model;

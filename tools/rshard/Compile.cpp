@@ -6,7 +6,7 @@
 #include "OptionChecks.h"
 #include "Output.h"
 #include "PlanOptions.h"
-#include "mlir/IR/MLIRContext.h"
+#include "rshard/Driver/CompilerContext.h"
 #include "rshard/Driver/DiagnosticPrinter.h"
 #include "rshard/Driver/Phases.h"
 #include "rshard/Register.h"
@@ -45,7 +45,7 @@ static ExitStatus toArtifact(const Options &options) {
 static ExitStatus toPhase(const Options &options) {
   mlir::DialectRegistry registry;
   registerDialects(registry);
-  mlir::MLIRContext context(registry);
+  CompilerContext context(registry);
   DiagnosticPrinter printer(&context);
 
   PhaseOptions phases;

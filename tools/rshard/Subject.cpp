@@ -2,8 +2,8 @@
 
 #include "Subject.h"
 #include "OptionChecks.h"
-#include "mlir/IR/MLIRContext.h"
 #include "rshard/Analysis/Exchanges.h"
+#include "rshard/Driver/CompilerContext.h"
 #include "rshard/Driver/DiagnosticPrinter.h"
 #include "rshard/Driver/Phases.h"
 #include "rshard/Plan/PlanSymbols.h"
@@ -85,7 +85,7 @@ ExitStatus SubjectOptions::loadModel(Subject &subject,
                                      Inspection inspect) const {
   mlir::DialectRegistry registry;
   registerDialects(registry);
-  mlir::MLIRContext context(registry);
+  CompilerContext context(registry);
   DiagnosticPrinter printer(&context);
   mlir::FailureOr<ImportedModel> imported = model.load(context);
   if (mlir::failed(imported))
