@@ -197,6 +197,7 @@ void rshard::tool::addExplain(CLI::App &app, ExitStatus &status) {
   command->footer("\nExamples:\n"
                   "  rshard explain                       the figure's plan\n"
                   "  rshard explain plan.json --length 64\n"
+                  "  rshard explain model.rshard\n"
                   "  rshard explain models/llama --comp 8 --attn 8x8\n");
   command->callback([options, &status] { status = run(*options); });
 }

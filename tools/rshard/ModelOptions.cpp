@@ -4,6 +4,7 @@
 #include "OptionChecks.h"
 #include "llvm/Support/raw_ostream.h"
 #include <CLI/CLI.hpp>
+#include <filesystem>
 
 using namespace rshard;
 using namespace rshard::tool;
@@ -12,12 +13,13 @@ void ModelOptions::add(CLI::App &app) {
   std::string help =
       "a Hugging Face directory (config.json, *.safetensors) or .mlir";
   app.add_option("model", path,
-                 other == Other::None       ? help
-                 : other == Other::Artifact ? help + "; or what compile wrote"
-                                            : help + "; or a plan's JSON file")
+                 other == Other::None ? help
+                 : other == Other::Artifact
+                     ? help + "; or what compile wrote"
+                     : help + "; or a plan's JSON file, or what compile wrote")
       ->type_name(other == Other::None       ? "MODEL"
                   : other == Other::Artifact ? "MODEL|ARTIFACT"
-                                             : "MODEL|PLAN")
+                                             : "MODEL|PLAN|ARTIFACT")
       ->required(other != Other::Plan)
       ->check(notEmpty("a path"));
   app.add_option("--config", overrides,
@@ -28,6 +30,12 @@ void ModelOptions::add(CLI::App &app) {
       ->check([](const std::string &text) {
         return parseConfigOverride(text) ? "" : "no KEY=VALUE: " + text;
       });
+}
+
+bool ModelOptions::isArtifact() const {
+  std::error_code code;
+  return std::filesystem::is_regular_file(path, code) &&
+         !path.ends_with(".mlir") && !path.ends_with(".mlirbc");
 }
 
 mlir::FailureOr<ImportedModel> ModelOptions::load(mlir::MLIRContext &context,

@@ -19,6 +19,9 @@ public:
   explicit ModelOptions(Other other = Other::None) : other(other) {}
   void add(CLI::App &app);
   const std::string &getPath() const { return path; }
+  /// Whether MODEL is a file that compile wrote, as its name says: it is not
+  /// opened.
+  bool isArtifact() const;
   /// Whether --config was given.
   bool overridden() const { return !overrides.empty(); }
 

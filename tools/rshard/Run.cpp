@@ -25,12 +25,6 @@ struct Options {
 };
 } // namespace
 
-static bool isArtifact(const std::string &path) {
-  std::error_code code;
-  return std::filesystem::is_regular_file(path, code) &&
-         !path.ends_with(".mlir") && !path.ends_with(".mlirbc");
-}
-
 /// What an artifact has settled: options that would change nothing.
 static ExitStatus checkArtifact(const Options &options) {
   const std::string &path = options.model.getPath();
@@ -87,7 +81,7 @@ fit(Options &options, const std::string &architecture, bool hasHead) {
 
 static ExitStatus findArtifact(Options &options, const std::string &directory,
                                std::filesystem::path &path) {
-  if (isArtifact(options.model.getPath())) {
+  if (options.model.isArtifact()) {
     path = options.model.getPath();
     return Success;
   }
@@ -146,7 +140,7 @@ static ExitStatus run(Options &options) {
   if (ExitStatus status = checkModelPath(options.model.getPath());
       status != Success)
     return status;
-  if (isArtifact(options.model.getPath()))
+  if (options.model.isArtifact())
     if (ExitStatus status = checkArtifact(options); status != Success)
       return status;
   auto directory = getDirectory(options);

@@ -2,6 +2,7 @@
 
 #include "Subject.h"
 #include "OptionChecks.h"
+#include "mlir/Parser/Parser.h"
 #include "rshard/Analysis/Exchanges.h"
 #include "rshard/Driver/CompilerContext.h"
 #include "rshard/Driver/DiagnosticPrinter.h"
@@ -9,6 +10,7 @@
 #include "rshard/Plan/PlanSymbols.h"
 #include "rshard/Plan/RouteSet.h"
 #include "rshard/Register.h"
+#include "rshard/runtime/Artifact.h"
 #include <algorithm>
 
 using namespace rshard;
@@ -29,12 +31,12 @@ int64_t SubjectOptions::Subject::limit() const {
 }
 
 std::vector<Mask> SubjectOptions::Subject::shardedMasks() const {
+  if (model)
+    return {model->layerMasks.begin() + plan.clientFirst,
+            model->layerMasks.end() - plan.clientLast};
   if (!routeMasks.empty())
     return routeMasks;
-  if (!model)
-    return {Mask::causal()};
-  return {model->layerMasks.begin() + plan.clientFirst,
-          model->layerMasks.end() - plan.clientLast};
+  return {Mask::causal()};
 }
 
 std::vector<Mask> SubjectOptions::Subject::maskClasses() const {
@@ -49,6 +51,7 @@ ExitStatus SubjectOptions::load(Subject &subject, Inspection inspect) const {
   const std::string &path = model.getPath();
   bool isPlan = path.size() > 5 && path.ends_with(".json");
   ExitStatus status = path.empty() || isPlan ? loadPlan(subject, isPlan)
+                      : model.isArtifact()   ? loadArtifact(subject, inspect)
                                              : loadModel(subject, inspect);
   if (status == Success)
     subject.length = std::min(length, subject.limit());
@@ -68,17 +71,18 @@ ExitStatus SubjectOptions::loadPlan(Subject &subject, bool isPlan) const {
   return Success;
 }
 
-mlir::LogicalResult SubjectOptions::loadPrograms(mlir::ModuleOp module,
-                                                 Subject &subject) {
+ExitStatus SubjectOptions::loadPrograms(mlir::ModuleOp module, Subject &subject,
+                                        Inspection inspect) const {
   mlir::FailureOr<int64_t> exchanges = verifyExchanges(module);
   mlir::FailureOr<RouteSet> routes = mlir::failure();
   if (mlir::succeeded(exchanges))
     routes = RouteSet::create(module);
   if (mlir::failed(routes))
-    return mlir::failure();
+    return BadInput;
   subject.exchanges = *exchanges;
   subject.routeMasks = routes->getMasks();
-  return mlir::success();
+  subject.length = std::min(length, subject.limit());
+  return inspect && mlir::failed(inspect(module)) ? BadInput : Success;
 }
 
 ExitStatus SubjectOptions::loadModel(Subject &subject,
@@ -114,8 +118,50 @@ ExitStatus SubjectOptions::loadModel(Subject &subject,
     subject.model = std::move(*facts);
     return Success;
   }
-  if (mlir::failed(loadPrograms(module, subject)))
+  return loadPrograms(module, subject, inspect);
+}
+
+static ModelFacts getFacts(const runtime::ModelInfo &model) {
+  ModelFacts facts;
+  for (int32_t mask : model.layerMask)
+    facts.layerMasks.push_back(model.masks[static_cast<size_t>(mask)]);
+  facts.positions = model.maxPositions;
+  facts.widths = {.hidden = model.hidden,
+                  .query = model.heads * model.headSize,
+                  .key = model.kvHeads * model.headSize,
+                  .heads = model.heads};
+  return facts;
+}
+
+ExitStatus SubjectOptions::loadArtifact(Subject &subject,
+                                        Inspection inspect) const {
+  const std::string &path = model.getPath();
+  if (plan.given())
+    return refuse(path + ": it holds a plan: options of another one were given "
+                         "too",
+                  BadUsage);
+  if (model.overridden())
+    return refuse(path + ": the artifact's model cannot be changed: --config",
+                  BadUsage);
+  auto artifact = runtime::Artifact::inspect(path);
+  if (!artifact)
+    return refuse(artifact.error().message);
+  const runtime::Manifest &manifest = artifact->manifest();
+
+  mlir::DialectRegistry registry;
+  registerDialects(registry);
+  CompilerContext context(registry);
+  DiagnosticPrinter printer(&context);
+  auto module =
+      mlir::parseSourceString<mlir::ModuleOp>(artifact->ir(), &context, path);
+  if (!module)
     return BadInput;
-  subject.length = std::min(length, subject.limit());
-  return inspect && mlir::failed(inspect(module)) ? BadInput : Success;
+  mlir::FailureOr<tokenset::Plan> attached = readPlan(*module);
+  if (mlir::failed(attached))
+    return BadInput;
+  if (tokenset::printPlan(*attached) != manifest.plan)
+    return refuse(path + ": the plan of its manifest is not that of its IR");
+  subject.plan = std::move(*attached);
+  subject.model = getFacts(manifest.model);
+  return loadPrograms(*module, subject, inspect);
 }

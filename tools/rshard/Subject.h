@@ -10,8 +10,8 @@
 
 namespace rshard::tool {
 
-/// MODEL, PLAN or nothing, with the options of both: what plan, explain and
-/// verify look at.
+/// MODEL, PLAN, ARTIFACT or nothing, with the options of both: what plan,
+/// explain and verify look at.
 class SubjectOptions {
 public:
   /// `length`: the usual one; `what`: the help of --length.
@@ -22,11 +22,12 @@ public:
 
   struct Subject {
     tokenset::Plan plan;
-    /// With a model.
+    /// With a model, or an artifact of one.
     std::optional<ModelFacts> model;
 
-    /// With programs, from the partitioned phase on: the masks of their routes,
-    /// and the exchanges that were followed (C6).
+    /// With programs, which an artifact has and IR from the partitioned phase
+    /// on: the masks of their routes, and the exchanges that were followed
+    /// (C6).
     std::vector<tokenset::Mask> routeMasks;
     std::optional<int64_t> exchanges;
 
@@ -50,8 +51,9 @@ public:
 private:
   ExitStatus loadPlan(Subject &subject, bool isPlan) const;
   ExitStatus loadModel(Subject &subject, Inspection inspect) const;
-  static mlir::LogicalResult loadPrograms(mlir::ModuleOp module,
-                                          Subject &subject);
+  ExitStatus loadArtifact(Subject &subject, Inspection inspect) const;
+  ExitStatus loadPrograms(mlir::ModuleOp module, Subject &subject,
+                          Inspection inspect) const;
 
   ModelOptions model{ModelOptions::Other::Plan};
   PlanOptions plan;
