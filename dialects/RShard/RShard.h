@@ -66,6 +66,11 @@ Role getReceiver(RouteKind kind);
 llvm::LogicalResult verifyPositive(mlir::Operation *op, llvm::StringRef name,
                                    double value);
 
+/// Verifies the `scale` and, if there is one, the `soft_cap` of an attention.
+llvm::LogicalResult verifyScores(mlir::Operation *op,
+                                 const llvm::APFloat &scale,
+                                 const std::optional<llvm::APFloat> &softCap);
+
 } // namespace rshard
 
 #endif // RSHARD_RSHARD_H

@@ -253,9 +253,9 @@ LogicalResult RopeOp::verifySymbolUses(SymbolTableCollection &symbols) {
 // Token-mixing operations
 //===----------------------------------------------------------------------===//
 
-/// What attention and partial attention ask of their heads and scale.
+/// What attention and partial attention ask of their heads.
 static LogicalResult verifyHeads(Operation *op, RankedTensorType query,
-                                 RankedTensorType key, double scale) {
+                                 RankedTensorType key) {
   if (query.getElementType() != key.getElementType())
     return op->emitOpError("element of the keys: ")
            << key.getElementType() << " vs " << query.getElementType();
@@ -266,12 +266,21 @@ static LogicalResult verifyHeads(Operation *op, RankedTensorType query,
     return op->emitOpError("query heads: ")
            << query.getDimSize(1) << " vs a multiple of the "
            << key.getDimSize(1) << " key heads";
-  return verifyPositive(op, "scale", scale);
+  return success();
+}
+
+LogicalResult rshard::verifyScores(Operation *op, const APFloat &scale,
+                                   const std::optional<APFloat> &softCap) {
+  if (failed(verifyPositive(op, "scale", scale.convertToDouble())))
+    return failure();
+  return softCap ? verifyPositive(op, "soft_cap", softCap->convertToDouble())
+                 : success();
 }
 
 LogicalResult AttentionOp::verify() {
-  return verifyHeads(*this, getQuery().getType(), getKey().getType(),
-                     getScale().convertToDouble());
+  if (failed(verifyHeads(*this, getQuery().getType(), getKey().getType())))
+    return failure();
+  return verifyScores(*this, getScale(), getSoftCap());
 }
 
 LogicalResult AttentionOp::verifySymbolUses(SymbolTableCollection &symbols) {
@@ -303,8 +312,9 @@ LogicalResult PartialAttentionOp::verify() {
     return emitOpError("heads of lse: ")
            << cast<RankedTensorType>(lse).getDimSize(1) << " vs "
            << cast<RankedTensorType>(query).getDimSize(1);
-  return verifyHeads(*this, getQuery().getType(), getKey().getType(),
-                     getScale().convertToDouble());
+  if (failed(verifyHeads(*this, getQuery().getType(), getKey().getType())))
+    return failure();
+  return verifyScores(*this, getScale(), getSoftCap());
 }
 
 LogicalResult MergeOp::verify() {

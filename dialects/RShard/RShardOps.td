@@ -275,21 +275,24 @@ def RShard_AttentionOp : RShard_Op<"attention", [Pure, RShard_TokenOpInterface,
   let summary = "attention of every token to every token that it sees";
   let description = [{
     result[t, h, :] = sum_s softmax_s(scale * query[t, h, :] . key[s, h / g, :] + mask) value[s, h / g, :], with
-    g = query heads / key heads. `on @grid` (planned phase) names the grid of nodes that computes it.
+    g = query heads / key heads. With `soft_cap` c, c tanh(x / c) stands for the product x = scale * query . key
+    (arXiv 2408.00118). `on @grid` (planned phase) names the grid of nodes that computes it.
 
     Constraints: key and value have one type and the query's head size and element type; the query heads are a multiple
-    of the key heads; `scale` is positive.
+    of the key heads; `scale` and `soft_cap` are positive.
 
     ```mlir
     %o = rshard.attention %q, %k, %v mask <causal> scale 0.25 on @grid
            : tensor<?x4x16xf32>, tensor<?x2x16xf32>
+    %p = rshard.attention %q, %k, %v mask <window 512> scale 0.25 soft_cap 50.0
+           : tensor<?x4x16xf32>, tensor<?x2x16xf32>
     ```
   }];
   let arguments = (ins RShard_Heads:$query, RShard_Heads:$key, RShard_Heads:$value, RShard_MaskAttr:$mask,
-                       F64Attr:$scale, OptionalAttr<FlatSymbolRefAttr>:$grid);
+                       F64Attr:$scale, OptionalAttr<F64Attr>:$softCap, OptionalAttr<FlatSymbolRefAttr>:$grid);
   let results = (outs RShard_Heads:$result);
   let assemblyFormat = [{
-    $query `,` $key `,` $value `mask` $mask `scale` $scale (`on` $grid^)? attr-dict
+    $query `,` $key `,` $value `mask` $mask `scale` $scale (`soft_cap` $softCap^)? (`on` $grid^)? attr-dict
     `:` type($query) `,` type($key)
   }];
   let extraClassDeclaration = [{ ::rshard::TokenKind getTokenKind() { return ::rshard::TokenKind::Mix; } }];

@@ -249,7 +249,7 @@ LogicalResult AttendOp::verify() {
   if (!partial.isF32() && partial != element)
     return emitOpError("element of the output: ")
            << partial << " vs f32 or " << element;
-  return verifyPositive(*this, "scale", getScale().convertToDouble());
+  return verifyScores(*this, getScale(), getSoftCap());
 }
 
 LogicalResult LaunchOp::verifySymbolUses(SymbolTableCollection &symbols) {

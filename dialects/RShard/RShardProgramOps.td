@@ -28,7 +28,7 @@ def RShard_RouteOp : RShard_Op<"route", [Symbol]> {
     Which rows these are follows from the plan, the mask and the step (C2); no op lists them. `begin` and `source` say
     which received rows are the partials of row t: source[begin[t]], ..., source[begin[t+1]-1], in the order of C3.
 
-    Layers whose attention has the same mask, scale and shapes are one *class* and share routes; classes are numbered
+    Layers whose attention has the same mask, scale, soft cap and shapes are one *class* and share routes; classes are numbered
     from 0.
 
     Constraints: a class and a mask are given for `query`, `key` and `partial` alone; a class is not negative; the number
@@ -166,7 +166,8 @@ def RShard_PartialAttentionOp : RShard_Op<"partial_attention", [Pure, AllTypesMa
   let summary = "attention of some queries to some keys";
   let description = [{
     For every query row and head, over the keys that the mask shows it: `output` = softmax(scale q k^T) v and
-    `lse` = log sum exp(scale q k^T), natural base, f32. No visible key: output 0, lse -inf (C3).
+    `lse` = log sum exp(scale q k^T), natural base, f32. No visible key: output 0, lse -inf (C3). `soft_cap` caps the
+    scores as in `rshard.attention`.
 
     Constraints: as `rshard.attention`; the output has the query's shape and is f32 or of its type; lse is
     [queries, heads].
@@ -178,10 +179,11 @@ def RShard_PartialAttentionOp : RShard_Op<"partial_attention", [Pure, AllTypesMa
     ```
   }];
   let arguments = (ins RShard_Heads:$query, RShard_Ids:$queryPositions, RShard_Heads:$key, RShard_Heads:$value,
-                       RShard_Ids:$keyPositions, RShard_MaskAttr:$mask, F64Attr:$scale);
+                       RShard_Ids:$keyPositions, RShard_MaskAttr:$mask, F64Attr:$scale, OptionalAttr<F64Attr>:$softCap);
   let results = (outs RShard_Heads:$output, RShard_Lse:$lse);
   let assemblyFormat = [{
-    $query `at` $queryPositions `,` $key `,` $value `at` $keyPositions `mask` $mask `scale` $scale attr-dict
+    $query `at` $queryPositions `,` $key `,` $value `at` $keyPositions `mask` $mask `scale` $scale
+    (`soft_cap` $softCap^)? attr-dict
     `:` type($query) `,` type($queryPositions) `,` type($key) `,` type($keyPositions)
     `->` type($output) `,` type($lse)
   }];
@@ -381,11 +383,12 @@ def RShard_AttendOp : RShard_Op<"attend"> {
   let description = [{
     Query row i is query[source[i]]; with `inOrder` that is query[i]. It sees exactly the cache rows [firstKeys[i],
     lastKeys[i]) of key and value: that is what mask and positions come to, since cached rows ascend in position (C2, C4);
-    both lists ascend. With `first` set the result starts empty (output 0, lse -inf), else it continues the (output, lse) that the buffers
-    hold: a rank merges its own partials of a row here, in the order of its cells (C3).
+    both lists ascend. With `first` set the result starts empty (output 0, lse -inf), else it continues the (output, lse)
+    that the buffers hold: a rank merges its own partials of a row here, in the order of its cells (C3). `soft_cap` caps
+    the scores as in `rshard.attention`.
 
     Constraints: widths are those of heads; key and value have the query's element type, the output is f32 or of that
-    type; `scale` is positive.
+    type; `scale` and `soft_cap` are positive.
 
     ```mlir
     rshard.attend %q[%source], %k, %v sees[%from, %to] into %o, %lse first %first heads 4 scale 0.25
@@ -397,11 +400,11 @@ def RShard_AttendOp : RShard_Op<"attend"> {
                        Arg<RShard_FloatRows, "", [MemRead]>:$key, Arg<RShard_FloatRows, "", [MemRead]>:$value,
                        Arg<RShard_Indices, "", [MemRead]>:$firstKeys, Arg<RShard_Indices, "", [MemRead]>:$lastKeys,
                        Arg<RShard_FloatRows, "", [MemRead, MemWrite]>:$output, Arg<RShard_LseRows, "", [MemRead, MemWrite]>:$lse,
-                       I1:$first, I64Attr:$heads, F64Attr:$scale, UnitAttr:$inOrder);
+                       I1:$first, I64Attr:$heads, F64Attr:$scale, OptionalAttr<F64Attr>:$softCap, UnitAttr:$inOrder);
   let assemblyFormat = [{
     $query `[` $source `]` (`inOrder` $inOrder^)? `,` $key `,` $value `sees` `[` $firstKeys `,` $lastKeys `]` `into` $output `,` $lse
-    `first` $first `heads` $heads `scale` $scale attr-dict `:` type($query) `,` type($source) `,` type($key) `,` type($value)
-    `,` type($firstKeys) `,` type($lastKeys) `,` type($output) `,` type($lse)
+    `first` $first `heads` $heads `scale` $scale (`soft_cap` $softCap^)? attr-dict
+    `:` type($query) `,` type($source) `,` type($key) `,` type($value) `,` type($firstKeys) `,` type($lastKeys) `,` type($output) `,` type($lse)
   }];
   let hasVerifier = 1;
 }

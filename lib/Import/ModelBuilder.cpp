@@ -180,9 +180,10 @@ Value ModelBuilder::rope(Value x) {
 
 Value ModelBuilder::attention(Value query, Value key, Value value,
                               const Attention &attention) {
-  return AttentionOp::create(
-      builder, unknown, query.getType(), query, key, value, attention.mask,
-      builder.getF64FloatAttr(attention.scale), FlatSymbolRefAttr());
+  return AttentionOp::create(builder, unknown, query.getType(), query, key,
+                             value, attention.mask,
+                             builder.getF64FloatAttr(attention.scale),
+                             FloatAttr(), FlatSymbolRefAttr());
 }
 
 Value ModelBuilder::add(Value lhs, Value rhs) {

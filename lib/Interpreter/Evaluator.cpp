@@ -316,6 +316,12 @@ LogicalResult Evaluator<T>::tokenWise(Operation *op, Frame &frame) {
 // Attention
 //===----------------------------------------------------------------------===//
 
+/// The soft cap of the scores, 0 for none.
+template <typename Attention> static double capOf(Attention op) {
+  std::optional<APFloat> cap = op.getSoftCap();
+  return cap ? cap->convertToDouble() : 0.0;
+}
+
 template <typename T>
 LogicalResult Evaluator<T>::attention(Operation *op, Frame &frame) {
   return llvm::TypeSwitch<Operation *, LogicalResult>(op)
@@ -332,7 +338,7 @@ LogicalResult Evaluator<T>::attention(Operation *op, Frame &frame) {
             attend<T>(query, *rowPositions, *tensor(frame, whole.getKey()),
                       *tensor(frame, whole.getValue()), *rowPositions,
                       getMask(whole.getMask()),
-                      whole.getScale().convertToDouble())
+                      whole.getScale().convertToDouble(), capOf(whole))
                 .output);
         return success();
       })
@@ -347,7 +353,8 @@ LogicalResult Evaluator<T>::attention(Operation *op, Frame &frame) {
             *tensor(frame, part.getQuery()),
             ids(frame, part.getQueryPositions()), *tensor(frame, part.getKey()),
             *tensor(frame, part.getValue()), ids(frame, part.getKeyPositions()),
-            getMask(part.getMask()), part.getScale().convertToDouble());
+            getMask(part.getMask()), part.getScale().convertToDouble(),
+            capOf(part));
         set(frame, part.getOutput(), std::move(result.output));
         set(frame, part.getLse(), std::move(result.lse));
         return success();

@@ -102,12 +102,13 @@ template <typename T> struct Partial {
 };
 
 /// Attention of queries to the keys that the mask shows them, by global
-/// positions (C4). No visible key: output 0, lse -inf (C3).
+/// positions (C4). No visible key: output 0, lse -inf (C3). `softCap`: 0 for
+/// none.
 template <typename T>
 Partial<T> attend(const Tensor<T> &query, const Ids &queryPositions,
                   const Tensor<T> &key, const Tensor<T> &value,
                   const Ids &keyPositions, const tokenset::Mask &mask,
-                  double scale) {
+                  double scale, double softCap) {
   int64_t heads = query.shape[1], size = query.shape[2];
   int64_t group = heads / key.shape[1];
   Partial<T> result{Tensor<T>(query.shape), Tensor<T>({query.rows(), heads})};
@@ -126,7 +127,9 @@ Partial<T> attend(const Tensor<T> &query, const Ids &queryPositions,
         T score = 0;
         for (int64_t i = 0; i < size; ++i)
           score += q[i] * k[i];
-        scores.push_back(score * T(scale));
+        score *= T(scale);
+        scores.push_back(softCap ? T(softCap) * std::tanh(score / T(softCap))
+                                 : score);
         highest = std::max(highest, scores.back());
       }
       result.lse.row(t)[h] = highest;

@@ -90,9 +90,10 @@ bool AttnReader::accept(SendOp op) {
       op.getRows() != layer.partial.getResults() ||
       op.getLayer() != layer.query.getLayer())
     return false;
-  // One class, one text: the driver has one scale for it.
+  // One class, one text: the driver has one scale and one cap for it.
   PartialAttentionOp &known = partials[number];
-  if (known && known.getScaleAttr() != layer.partial.getScaleAttr())
+  if (known && (known.getScaleAttr() != layer.partial.getScaleAttr() ||
+                known.getSoftCapAttr() != layer.partial.getSoftCapAttr()))
     return false;
   known = layer.partial;
   layer = {};

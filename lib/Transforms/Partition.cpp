@@ -105,6 +105,7 @@ LogicalResult Partitioner::collectClasses() {
     AttentionClass wanted = {
         attention.getMask(),
         attention.getScaleAttr(),
+        attention.getSoftCapAttr(),
         query,
         cast<RankedTensorType>(attention.getKey().getType()),
         RankedTensorType::get(query.getShape(), partialElement),

@@ -52,7 +52,8 @@ Value Partitioner::emitClientLayers(OpBuilder &b, int64_t from, int64_t to,
                                        qkv[2], positions, layer);
         auto partial = PartialAttentionOp::create(
             inner, loc, c.query, c.lse, qkv[0], positions, cached.getKeys(),
-            cached.getValues(), cached.getKeyPositions(), c.mask, c.scale);
+            cached.getValues(), cached.getKeyPositions(), c.mask, c.scale,
+            c.softCap);
         return callSegment(inner, {SegmentKey::Finish, kind},
                            {layer, carried[0], positions, partial.getOutput()});
       })[0];
@@ -141,7 +142,7 @@ void Partitioner::emitAttn() {
         auto partial = PartialAttentionOp::create(
             inner, loc, c.partial, c.lse, query.getResult(0),
             query.getResult(1), cached.getKeys(), cached.getValues(),
-            cached.getKeyPositions(), c.mask, c.scale);
+            cached.getKeyPositions(), c.mask, c.scale, c.softCap);
         SendOp::create(inner, loc, "partial" + std::to_string(number),
                        partial.getResults(), layer);
         return {};

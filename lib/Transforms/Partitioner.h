@@ -13,12 +13,12 @@ namespace rshard {
 /// Layers whose attention is the same share their routes: a class.
 struct AttentionClass {
   MaskAttr mask;
-  mlir::FloatAttr scale;
+  mlir::FloatAttr scale, softCap; ///< softCap may be null
   mlir::RankedTensorType query, key;
   mlir::RankedTensorType partial, lse; ///< what AttnNodes return
   bool operator==(const AttentionClass &other) const {
-    return mask == other.mask && scale == other.scale && query == other.query &&
-           key == other.key;
+    return mask == other.mask && scale == other.scale &&
+           softCap == other.softCap && query == other.query && key == other.key;
   }
 };
 

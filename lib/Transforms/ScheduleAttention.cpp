@@ -72,7 +72,8 @@ LogicalResult Scheduler::emitCells(int64_t number, Value layer,
             inner.rowsOf(table("reach", "last"), reach, count),
             inner.rowsOf(poolOf("partial.o", output), begin, count),
             inner.rowsOf(poolOf("partial.lse", lse), begin, count), first,
-            query.getDimSize(1), partial.getScale(), keepsOrder);
+            query.getDimSize(1), partial.getScale(), partial.getSoftCapAttr(),
+            keepsOrder);
       });
 
   emitExchange(b, tokenset::downExchange(number), layer, {output, lse});
@@ -136,6 +137,6 @@ LogicalResult Scheduler::emitClientAttention(PartialAttentionOp partial,
       frame->table("client.identity"), places[partial.getKey()].storage,
       places[partial.getValue()].storage, frame->table(reach + ".first"),
       frame->table(reach + ".last"), output.view(b), lse.view(b), yes, heads,
-      partial.getScale(), /*inOrder=*/true);
+      partial.getScale(), partial.getSoftCapAttr(), /*inOrder=*/true);
   return success();
 }

@@ -503,6 +503,38 @@ module attributes {rshard.layer_classes = array<i32: 0>} {
 
 // -----
 
+// Layers of one class have one soft cap.
+module attributes {rshard.layer_classes = array<i32: 0>} {
+  rshard.sharding @R ["period 1: [0,1)"]
+  rshard.grid @grid queries(@R) keys(@R)
+  rshard.placement @placement rows(@R) grid(@grid) client_layers(0, 0) ranks [0, 0, 0]
+  rshard.route @enter enter : [tensor<?x8xf32>]
+  rshard.route @leave leave : [tensor<?x8xf32>]
+  rshard.route @q query class 0 mask <causal> : [tensor<?x2x4xf32>]
+  rshard.route @k key class 0 mask <causal> : [tensor<?x2x4xf32>, tensor<?x2x4xf32>]
+  rshard.route @p partial class 0 mask <causal> : [tensor<?x2x4xf32>, tensor<?x2xf32>]
+  func.func @client(%self: index) attributes {rshard.role = #rshard.role<client>} { return }
+  func.func @comp(%self: index) attributes {rshard.role = #rshard.role<comp>} { return }
+  func.func @attn(%self: index) attributes {rshard.role = #rshard.role<attn>} {
+    %q, %qp = rshard.receive @q layer %self : tensor<?x2x4xf32>, tensor<?xi32>
+    %k, %v, %p = rshard.receive @k layer %self : tensor<?x2x4xf32>, tensor<?x2x4xf32>, tensor<?xi32>
+    %ks, %vs, %ps = rshard.append %k, %v at %p layer %self : tensor<?x2x4xf32>, tensor<?xi32>
+    %o, %lse = rshard.partial_attention %q at %qp, %ks, %vs at %ps mask <causal> scale 0.5
+        : tensor<?x2x4xf32>, tensor<?xi32>, tensor<?x2x4xf32>, tensor<?xi32> -> tensor<?x2x4xf32>, tensor<?x2xf32>
+    rshard.send @p(%o, %lse) layer %self : tensor<?x2x4xf32>, tensor<?x2xf32>
+    %q1, %q1p = rshard.receive @q layer %self : tensor<?x2x4xf32>, tensor<?xi32>
+    %k1, %v1, %p1 = rshard.receive @k layer %self : tensor<?x2x4xf32>, tensor<?x2x4xf32>, tensor<?xi32>
+    %ks1, %vs1, %ps1 = rshard.append %k1, %v1 at %p1 layer %self : tensor<?x2x4xf32>, tensor<?xi32>
+    %o1, %lse1 = rshard.partial_attention %q1 at %q1p, %ks1, %vs1 at %ps1 mask <causal> scale 0.5 soft_cap 50.0
+        : tensor<?x2x4xf32>, tensor<?xi32>, tensor<?x2x4xf32>, tensor<?xi32> -> tensor<?x2x4xf32>, tensor<?x2xf32>
+    // expected-error @below {{'rshard.send' op has no place in a schedule vs the send of the partial attention, which comes next on an AttnNode}}
+    rshard.send @p(%o1, %lse1) layer %self : tensor<?x2x4xf32>, tensor<?x2xf32>
+    return
+  }
+}
+
+// -----
+
 // C5: the client's caches are those of the layers that the CompNodes do not have.
 // expected-error @below {{has no attribute 'rshard.layer_classes'}}
 module {

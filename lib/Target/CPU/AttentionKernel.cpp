@@ -194,6 +194,8 @@ func::FuncOp KernelLibrary::attention(const AttentionParams &params) {
                       Twine(params.keyHeads) + "x" + Twine(params.headWidth) +
                       "_" + nameOf(params.scale))
                          .str();
+  if (params.softCap)
+    name += "_cap_" + nameOf(params.softCap);
   Type query = types.matrix(queryWidth), key = types.matrix(keyWidth);
   Type table = types.table();
   return define(name,

@@ -70,6 +70,7 @@ private:
 
   // Scores (AttentionScores.cpp).
   void transposeKeys(const Task &task, const Keys &keys, Memory columns);
+  Float scoreOf(Float product);
   void scoreTile(const Task &task, const Range &columns, Index line,
                  int64_t height, Memory transposed);
   void scoreDots(const Task &task, const Keys &keys, int64_t height);

@@ -26,6 +26,14 @@ void AttentionKernel::transposeKeys(const Task &task, const Keys &keys,
   });
 }
 
+/// The score of a product of a scaled query and a key, capped if the parameters
+/// say so.
+Float AttentionKernel::scoreOf(Float product) {
+  if (!params.softCap)
+    return product;
+  return k.tanh(product * (1.0 / params.softCap)) * params.softCap;
+}
+
 void AttentionKernel::scoreTile(const Task &task, const Range &columns,
                                 Index line, int64_t height, Memory transposed) {
   SmallVector<Index> slots;
@@ -43,7 +51,7 @@ void AttentionKernel::scoreTile(const Task &task, const Range &columns,
           }
         });
     for (int64_t r = 0; r < height; ++r)
-      k.store(scores[r], task.scores, {k.index(r), key}, pieceColumns);
+      k.store(scoreOf(scores[r]), task.scores, {k.index(r), key}, pieceColumns);
   });
 }
 
@@ -63,6 +71,6 @@ void AttentionKernel::scoreDots(const Task &task, const Keys &keys,
             k.fma(k.load(task.queries, {k.index(r), i}, lanes), part, sums[r]);
     }
     for (int64_t r = 0; r < height; ++r)
-      k.store(k.sum(sums[r]), task.scores, {k.index(r), key});
+      k.store(scoreOf(k.sum(sums[r])), task.scores, {k.index(r), key});
   });
 }

@@ -79,6 +79,8 @@ cpu::AttentionParams attentionOf(AttendOp op) {
   params.headWidth = width(op.getQuery()) / params.queryHeads;
   params.keyHeads = width(op.getKey()) / params.headWidth;
   params.scale = op.getScale().convertToDouble();
+  if (std::optional<APFloat> cap = op.getSoftCap())
+    params.softCap = cap->convertToDouble();
   return params;
 }
 

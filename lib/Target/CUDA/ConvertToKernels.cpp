@@ -54,6 +54,8 @@ cuda::AttentionParams attentionOf(AttendOp op) {
   params.element = element(op.getQuery());
   params.result = element(op.getOutput());
   params.scale = op.getScale().convertToDouble();
+  if (std::optional<APFloat> cap = op.getSoftCap())
+    params.softCap = cap->convertToDouble();
   return params;
 }
 

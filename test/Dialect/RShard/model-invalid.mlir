@@ -171,6 +171,14 @@ func.func @attention(%q: tensor<?x4x16xf32>, %k: tensor<?x2x16xf32>) {
 // -----
 
 func.func @attention(%q: tensor<?x4x16xf32>, %k: tensor<?x2x16xf32>) {
+  // expected-error @below {{'rshard.attention' op soft_cap 0.000000e+00 vs a finite number of more than 0}}
+  %o = rshard.attention %q, %k, %k mask <full> scale 1.0 soft_cap 0.0 : tensor<?x4x16xf32>, tensor<?x2x16xf32>
+  return
+}
+
+// -----
+
+func.func @attention(%q: tensor<?x4x16xf32>, %k: tensor<?x2x16xf32>) {
   // expected-error @below {{'rshard.attention' op refers to @g: no rshard.grid of this name}}
   %o = rshard.attention %q, %k, %k mask <full> scale 1.0 on @g : tensor<?x4x16xf32>, tensor<?x2x16xf32>
   return

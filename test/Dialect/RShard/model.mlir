@@ -75,6 +75,8 @@ module attributes {rshard.model = #rshard.model<architecture = "LlamaForCausalLM
     %q = rshard.rope %heads at %ids by @rope : tensor<?x4x16xbf16>, tensor<?xi32>
     // CHECK: rshard.attention {{.*}} : tensor<?x4x16xbf16>, tensor<?x4x16xbf16>
     %o = rshard.attention %q, %heads, %heads mask <full> scale 0.25 : tensor<?x4x16xbf16>, tensor<?x4x16xbf16>
+    // CHECK: rshard.attention {{.*}} mask <causal> scale 2.500000e-01 soft_cap 5.000000e+01 : tensor<?x4x16xbf16>, tensor<?x4x16xbf16>
+    %capped = rshard.attention %q, %heads, %heads mask <causal> scale 0.25 soft_cap 50.0 : tensor<?x4x16xbf16>, tensor<?x4x16xbf16>
     // CHECK: rshard.activation relu {{.*}} : tensor<?x64xf16>
     %a = rshard.activation relu %h : tensor<?x64xf16>
     // CHECK: rshard.convert {{.*}} : tensor<?x64xf16> -> tensor<?x64xbf16>

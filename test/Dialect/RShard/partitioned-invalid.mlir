@@ -163,6 +163,15 @@ func.func @attn(%q: tensor<?x4x16xf32>, %p: tensor<?xi32>) {
 
 // -----
 
+func.func @attn(%q: tensor<?x4x16xf32>, %p: tensor<?xi32>) {
+  // expected-error @below {{'rshard.partial_attention' op soft_cap -5.000000e+01 vs a finite number of more than 0}}
+  %o, %lse = rshard.partial_attention %q at %p, %q, %q at %p mask <causal> scale 1.0 soft_cap -50.0
+    : tensor<?x4x16xf32>, tensor<?xi32>, tensor<?x4x16xf32>, tensor<?xi32> -> tensor<?x4x16xf32>, tensor<?x4xf32>
+  return
+}
+
+// -----
+
 func.func @merge(%o: tensor<?x4x16xf32>, %lse: tensor<?x2xf32>, %i: tensor<?xi32>) {
   // expected-error @below {{'rshard.merge' op heads of lse: 2 vs 4}}
   %m = rshard.merge %o, %lse by %i, %i : tensor<?x4x16xf32>, tensor<?x2xf32>, tensor<?xi32> -> tensor<?x4x16xf32>

@@ -87,6 +87,9 @@ func.func @types(%l: index, %q: tensor<?x4x16xbf16>, %k: tensor<?x2x16xbf16>, %p
   // CHECK-SAME: -> tensor<?x4x16xbf16>, tensor<?x4xf32>
   %narrow, %lse2 = rshard.partial_attention %m at %p, %ks, %vs at %ps mask <causal> scale 0.25
     : tensor<?x4x16xbf16>, tensor<?xi32>, tensor<?x2x16xbf16>, tensor<?xi32> -> tensor<?x4x16xbf16>, tensor<?x4xf32>
+  // CHECK: rshard.partial_attention {{.*}} mask <causal> scale 2.500000e-01 soft_cap 3.000000e+01
+  %capped, %lse3 = rshard.partial_attention %m at %p, %ks, %vs at %ps mask <causal> scale 0.25 soft_cap 30.0
+    : tensor<?x4x16xbf16>, tensor<?xi32>, tensor<?x2x16xbf16>, tensor<?xi32> -> tensor<?x4x16xbf16>, tensor<?x4xf32>
   // CHECK: rshard.merge {{.*}} : tensor<?x4x16xbf16>, tensor<?x4xf32>, tensor<?xi32> -> tensor<?x4x16xbf16>
   %n = rshard.merge %narrow, %lse2 by %b, %b : tensor<?x4x16xbf16>, tensor<?x4xf32>, tensor<?xi32> -> tensor<?x4x16xbf16>
   return

@@ -140,6 +140,15 @@ func.func @f(%q: memref<?x64xf32>, %i: memref<?xi32>, %lse: memref<?x4xf32>, %fi
 
 // -----
 
+func.func @f(%q: memref<?x64xf32>, %i: memref<?xi32>, %lse: memref<?x4xf32>, %first: i1) {
+  // expected-error @below {{'rshard.attend' op soft_cap 0.000000e+00 vs a finite number of more than 0}}
+  rshard.attend %q[%i], %q, %q sees [%i, %i] into %q, %lse first %first heads 4 scale 1.0 soft_cap 0.0
+    : memref<?x64xf32>, memref<?xi32>, memref<?x64xf32>, memref<?x64xf32>, memref<?xi32>, memref<?xi32>, memref<?x64xf32>, memref<?x4xf32>
+  return
+}
+
+// -----
+
 func.func @f(%frame: !rshard.frame, %l: index) {
   // expected-error @below {{'rshard.launch' op refers to @s: no function of this name}}
   rshard.launch @s layer %l of %frame ins() outs() : () -> ()

@@ -66,5 +66,8 @@ func.func @types(%q: memref<?x64xbf16>, %k: memref<?x32xbf16>, %o: memref<?x64xf
   // CHECK: rshard.attend %{{.*}}[%{{.*}}] inOrder, %{{.*}}, %{{.*}} sees
   rshard.attend %q[%i] inOrder, %k, %k sees [%i, %i] into %q, %lse first %first heads 4 scale 0.25
     : memref<?x64xbf16>, memref<?xi32>, memref<?x32xbf16>, memref<?x32xbf16>, memref<?xi32>, memref<?xi32>, memref<?x64xbf16>, memref<?x4xf32>
+  // CHECK: rshard.attend {{.*}} heads 4 scale 2.500000e-01 soft_cap 5.000000e+01 :
+  rshard.attend %q[%i], %k, %k sees [%i, %i] into %q, %lse first %first heads 4 scale 0.25 soft_cap 50.0
+    : memref<?x64xbf16>, memref<?xi32>, memref<?x32xbf16>, memref<?x32xbf16>, memref<?xi32>, memref<?xi32>, memref<?x64xbf16>, memref<?x4xf32>
   return
 }

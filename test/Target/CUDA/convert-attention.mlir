@@ -34,6 +34,8 @@ rshard.table @reach.last
 // CHECK: rshard.run @kernels::@decode_attention_8_4x2x16_3e800000_bf16_f32 of %[[FRAME]](%[[Q]], {{.*}}, %[[P]], %[[S]]) :
 // CHECK: rshard.run @kernels::@decode_attention_16_4x2x16_3e800000_bf16_f32
 // CHECK: rshard.run @kernels::@attention_4x2x16_3e800000_bf16_f32
+// CHECK: rshard.run @kernels::@decode_attention_8_4x2x16_3e800000_cap_42480000_bf16_f32
+// CHECK: rshard.run @kernels::@attention_4x2x16_3e800000_cap_42480000_bf16_f32
 func.func @step(%frame: !rshard.frame, %first: i1) {
   %q = rshard.get_buffer %frame[@pool.query] : memref<?x64xbf16>
   %k = rshard.get_buffer %frame[@cache.key] : memref<?x32xbf16>
@@ -44,6 +46,8 @@ func.func @step(%frame: !rshard.frame, %first: i1) {
   %from = rshard.get_table %frame[@reach.first] : memref<?xi32>
   %to = rshard.get_table %frame[@reach.last] : memref<?xi32>
   rshard.attend %q[%source], %k, %v sees [%from, %to] into %o, %lse first %first heads 4 scale 0.25
+    : memref<?x64xbf16>, memref<?xi32>, memref<?x32xbf16>, memref<?x32xbf16>, memref<?xi32>, memref<?xi32>, memref<?x64xf32>, memref<?x4xf32>
+  rshard.attend %q[%source], %k, %v sees[%from, %to] into %o, %lse first %first heads 4 scale 0.25 soft_cap 50.0
     : memref<?x64xbf16>, memref<?xi32>, memref<?x32xbf16>, memref<?x32xbf16>, memref<?xi32>, memref<?xi32>, memref<?x64xf32>, memref<?x4xf32>
   return
 }

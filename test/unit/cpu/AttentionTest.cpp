@@ -84,6 +84,9 @@ struct Problem {
               dot +=
                   double(q(source[r], h * d + i)) * k(key, h / group * d + i);
             scores[key] = dot * params.scale;
+            if (params.softCap)
+              scores[key] =
+                  params.softCap * std::tanh(scores[key] / params.softCap);
             top = std::max(top, scores[key]);
           }
         for (int64_t key = 0; key < count; ++key)
@@ -153,6 +156,7 @@ const Case cases[] = {
     {{14, 2, 64, 0.125}},
     {{2, 1, 5, 0.447214}, Mask::Full},
     {{3, 1, 24, 0.204124}, Mask::Window, 200},
+    {{4, 2, 16, 0.25, 1.5}},
 };
 const std::pair<int64_t, int64_t> sizes[] = {
     {0, 10},  {1, 0},   {1, 1},   {1, 173},  {2, 64},   {5, 65},

@@ -61,8 +61,8 @@ TEST(Kernels, AttentionByGlobalPositions) {
   auto query = make({2, 2, 1}, {1, 0, 1, 0});
   auto key = make({3, 1, 1}, {0, std::log(3.0), 5});
   auto value = make({3, 1, 1}, {4, 8, 100});
-  auto result =
-      attend<double>(query, {7, 1}, key, value, {2, 7, 9}, Mask::causal(), 1.0);
+  auto result = attend<double>(query, {7, 1}, key, value, {2, 7, 9},
+                               Mask::causal(), 1.0, 0.0);
   // Weights 1 : 3 for head 0, 1 : 1 for head 1.
   EXPECT_NEAR(result.output.values[0], 7, 1e-12);
   EXPECT_NEAR(result.lse.values[0], std::log(4.0), 1e-12);

@@ -86,6 +86,8 @@ struct AttentionParams {
   int64_t keyHeads = 1; ///< divides queryHeads
   int64_t headWidth = 0;
   double scale = 1.0;
+  double softCap =
+      0.0; ///< scores s become softCap * tanh(s / softCap); 0: none
 };
 
 /// Creates kernels in one module for one CPU. Parameters come from a verified
@@ -141,9 +143,9 @@ public:
   /// below the size of source, is pool row source[i]; it sees exactly the keys
   /// [first key[i], last key[i]), and both lists ascend (C4). Rows of k and v
   /// before the greatest last key are initialised, seen or not: what is masked
-  /// is multiplied by 0. Those behind it are not read. If `first`, (o, lse) is overwritten, else
-  /// the partial continues the one that is there (C3). Rows that see no key:
-  /// o = 0, lse = -inf, if `first`, else unchanged.
+  /// is multiplied by 0. Those behind it are not read. If `first`, (o, lse) is
+  /// overwritten, else the partial continues the one that is there (C3). Rows
+  /// that see no key: o = 0, lse = -inf, if `first`, else unchanged.
   mlir::func::FuncOp attention(const AttentionParams &params);
 
 private:
