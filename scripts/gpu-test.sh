@@ -10,7 +10,7 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 action=${1:-both}
 directory=${2:-$root/build/gpu-test}
 
-families=(rows linear attention)
+families=(rows linear attention sanitized)
 types=(bf16 f16)
 # Name and options of every plan; each also with all nodes on one rank.
 plans=(

@@ -4,7 +4,7 @@ All numbers of a table are of one run on one GPU. Every kernel is compared with 
   round robin  random order, single launches between events, median: all kernels see the same clocks
   sustained    a tenth of a second back to back, mean of two: launch gaps and power limits included
 Inputs rotate, so that no launch finds its own in the second-level cache. TFLOP/s count 4 d for every visible pair of
-query and key and every head. Needs a Hopper GPU and PyTorch with cuDNN, and test/gpu/kernels.py.
+query and key and every head. Needs a Hopper GPU and PyTorch with cuDNN, and test/gpu/{kernels,launch}.py.
 """
 import json
 import math
