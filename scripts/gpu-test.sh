@@ -36,16 +36,17 @@ EOF
 }
 
 pack() {
-  "$root/scripts/setup.sh" rshard emit-kernels run-artifact
+  "$root/scripts/setup.sh" rshard emit-kernels run-artifact rshard-example-attend attend-on-device
   rm -rf "$directory"
   mkdir -p "$directory/artifacts"
   cp -r "$root/test/golden" "$directory/models"
-  cp "$root"/test/gpu/*.py "$root/build/bin/run-artifact" "$root/scripts/gpu-test.sh" "$directory"
+  cp "$root"/test/gpu/*.py "$root/build/bin/run-artifact" "$root/build/bin/attend-on-device" \
+    "$root/build/examples/rshard-example-attend" "$root/scripts/gpu-test.sh" "$directory"
   for family in "${families[@]}"; do
     python3 "$root/test/gpu/test_$family.py" requests >"$directory/$family.json"
     "$root/build/bin/emit-kernels" "$directory/$family.json" "$directory/$family"
   done
-  local model plan name options type ranks scratch
+  local model program plan name options type ranks scratch
   scratch=$(mktemp -d)
   assembler "$scratch" >"$scratch/ptxas"
   chmod +x "$scratch/ptxas"
@@ -59,6 +60,18 @@ pack() {
             $([ $ranks = apart ] || echo --ranks 1) \
             -o "$directory/artifacts/$(basename "$model").$name-$ranks.$type.rshard"
         done
+      done
+    done
+  done
+  mkdir "$directory/entry"
+  python3 "$root/test/gpu/test_entry.py" modules "$scratch"
+  for program in "$scratch"/*.mlir; do
+    for plan in "${plans[@]}"; do
+      read -r name options <<<"$plan"
+      for type in "${types[@]}"; do
+        # shellcheck disable=SC2086 # options are words
+        "$root/build/bin/rshard" compile "$program" --target cuda --ptxas "$scratch/ptxas" --activations "$type" $options \
+          -o "$directory/entry/$(basename "$program" .mlir).$name.$type.rshard"
       done
     done
   done
@@ -88,6 +101,7 @@ run() {
     count "$test" python3 "test_$test.py" run "$test"
   done
   count models python3 test_models.py artifacts models ./run-artifact
+  count entry python3 test_entry.py entry ./rshard-example-attend ./attend-on-device
   echo "$passed passed, $failed failed"
   return $status
 }

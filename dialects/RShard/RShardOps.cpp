@@ -75,6 +75,26 @@ static void printFrequencies(OpAsmPrinter &printer, Operation *,
   printer << "]";
 }
 
+/// `rows, positions`, and `-> rows` where the layers return rows of another
+/// type.
+static ParseResult parseLayerTypes(OpAsmParser &parser, Type &input,
+                                   Type &positions, Type &result) {
+  if (parser.parseType(input) || parser.parseComma() ||
+      parser.parseType(positions))
+    return failure();
+  result = input;
+  if (succeeded(parser.parseOptionalArrow()))
+    return parser.parseType(result);
+  return success();
+}
+
+static void printLayerTypes(OpAsmPrinter &printer, Operation *, Type input,
+                            Type positions, Type result) {
+  printer << input << ", " << positions;
+  if (result != input)
+    printer << " -> " << result;
+}
+
 #define GET_OP_CLASSES
 #include "RShard/RShardOps.cpp.inc"
 
@@ -232,6 +252,22 @@ LogicalResult ConvertOp::verify() {
   return success();
 }
 
+LogicalResult HeadsOp::verify() {
+  ArrayRef<int64_t> range = getRange();
+  auto from = cast<RankedTensorType>(getInput().getType());
+  auto to = cast<RankedTensorType>(getResult().getType());
+  if (range.size() != 2 || range[0] < 0 || range[0] >= range[1] ||
+      range[1] > from.getDimSize(1))
+    return emitOpError("heads [") << range << ") vs a range within the "
+                                  << from.getDimSize(1) << " of the input";
+  auto required = RankedTensorType::get(
+      {ShapedType::kDynamic, range[1] - range[0], from.getDimSize(2)},
+      from.getElementType());
+  if (to != required)
+    return emitOpError("result ") << to << " vs " << required;
+  return success();
+}
+
 LogicalResult RopeOp::verifySymbolUses(SymbolTableCollection &symbols) {
   auto rotary =
       symbols.lookupNearestSymbolFrom<RotaryOp>(*this, getRotaryAttr());
@@ -339,6 +375,10 @@ LogicalResult LayersOp::verify() {
     if (kind < 0 || kind >= static_cast<int64_t>(getKinds().size()))
       return emitOpError("layer ") << layer << " is of kind " << kind
                                    << " vs less than " << getKinds().size();
+  if (getOrder().size() > 1 && getInput().getType() != getResult().getType())
+    return emitOpError("returns ")
+           << getResult().getType() << " vs " << getInput().getType()
+           << ", which the next of " << getOrder().size() << " layers takes";
   return success();
 }
 

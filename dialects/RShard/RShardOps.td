@@ -265,6 +265,25 @@ def RShard_ConvertOp : RShard_TokenWiseOp<"convert"> {
   let hasVerifier = 1;
 }
 
+def RShard_HeadsOp : RShard_TokenWiseOp<"heads"> {
+  let summary = "some heads of every row";
+  let description = [{
+    result[t, h, :] = input[t, first + h, :] for the heads [first, last). An attention-only program finds the queries,
+    keys and values of its caller's rows with it (docs/attention-entry.md).
+
+    Constraints: the range is not empty and within the input's heads; the result has as many heads, the input's head
+    size and element type.
+
+    ```mlir
+    %k = rshard.heads %rows [4, 6) : tensor<?x8x16xf32> -> tensor<?x2x16xf32>
+    ```
+  }];
+  let arguments = (ins RShard_Heads:$input, DenseI64ArrayAttr:$range);
+  let results = (outs RShard_Heads:$result);
+  let assemblyFormat = "$input custom<Range>($range) attr-dict `:` type($input) `->` type($result)";
+  let hasVerifier = 1;
+}
+
 //===----------------------------------------------------------------------===//
 // Token-mixing operations
 //===----------------------------------------------------------------------===//
@@ -299,8 +318,7 @@ def RShard_AttentionOp : RShard_Op<"attention", [Pure, RShard_TokenOpInterface,
   let hasVerifier = 1;
 }
 
-def RShard_LayersOp : RShard_Op<"layers", [DeclareOpInterfaceMethods<SymbolUserOpInterface>,
-                                           AllTypesMatch<["input", "result"]>]> {
+def RShard_LayersOp : RShard_Op<"layers", [DeclareOpInterfaceMethods<SymbolUserOpInterface>]> {
   let summary = "the model's layers, one after the other";
   let description = [{
     Applies layer 0, 1, ... to the rows: layer i is `kinds[order[i]]` called with (i, rows, positions). The program's
@@ -308,16 +326,21 @@ def RShard_LayersOp : RShard_Op<"layers", [DeclareOpInterfaceMethods<SymbolUserO
 
     Constraints: `order` is not empty and indexes `kinds`; every kind is a function
     (index, rows, positions) -> rows that holds exactly one token-mixing op; the layer of each of its parameters is
-    the first argument, and the parameter's weight has every layer that is of this kind.
+    the first argument, and the parameter's weight has every layer that is of this kind. Layers return rows of the type
+    that they take; only a single layer, which no other follows, may return rows of another type, written behind `->`.
 
     ```mlir
     %y = rshard.layers [@decoder] [0, 0, 0] (%x, %positions) : tensor<?x64xf32>, tensor<?xi32>
+    %o = rshard.layers [@attend] [0] (%rows, %positions) : tensor<?x8x16xf32>, tensor<?xi32> -> tensor<?x4x16xf32>
     ```
   }];
   let arguments = (ins TypedArrayAttrBase<FlatSymbolRefAttr, "layer functions">:$kinds, DenseI32ArrayAttr:$order,
                        RShard_Rows:$input, RShard_Ids:$positions);
   let results = (outs RShard_Rows:$result);
-  let assemblyFormat = "$kinds $order `(` $input `,` $positions `)` attr-dict `:` type($input) `,` type($positions)";
+  let assemblyFormat = [{
+    $kinds $order `(` $input `,` $positions `)` attr-dict
+    `:` custom<LayerTypes>(type($input), type($positions), type($result))
+  }];
   let hasVerifier = 1;
 }
 

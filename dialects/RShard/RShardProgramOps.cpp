@@ -155,6 +155,7 @@ static LogicalResult verifyRole(Operation *op, ArrayRef<Role> allowed) {
 }
 
 LogicalResult TokensOp::verify() { return verifyRole(*this, Role::Client); }
+LogicalResult RowsOp::verify() { return verifyRole(*this, Role::Client); }
 LogicalResult WantedOp::verify() { return verifyRole(*this, Role::Client); }
 LogicalResult PositionsOp::verify() {
   return verifyRole(*this, {Role::Client, Role::Comp});

@@ -25,6 +25,7 @@ def RShard_RouteOp : RShard_Op<"route", [Symbol]> {
     | `partial` | attn -> comp   | R_i, one per rank whose cells show the row a key      | output, lse    | begin, source              |
     | `leave`   | comp -> client | those that the client asked for                       | hidden         |                            |
 
+    In an attention-only program, rows that enter are queries, keys and values, and rows that leave are the attention's.
     Which rows these are follows from the plan, the mask and the step (C2); no op lists them. `begin` and `source` say
     which received rows are the partials of row t: source[begin[t]], ..., source[begin[t+1]-1], in the order of C3.
 
@@ -82,6 +83,18 @@ def RShard_TokensOp : RShard_Op<"tokens", [Pure]> {
     ```
   }];
   let results = (outs RShard_Ids:$result);
+  let assemblyFormat = "attr-dict `:` type($result)";
+  let hasVerifier = 1;
+}
+
+def RShard_RowsOp : RShard_Op<"rows", [Pure]> {
+  let summary = "the rows of the step that the caller gave in place of token ids (client)";
+  let description = [{
+    ```mlir
+    %x = rshard.rows : tensor<?x8x16xf32>
+    ```
+  }];
+  let results = (outs RShard_Rows:$result);
   let assemblyFormat = "attr-dict `:` type($result)";
   let hasVerifier = 1;
 }

@@ -14,6 +14,32 @@
 using namespace mlir;
 using namespace rshard;
 
+/// What a step takes. Token ids go through a segment of the client: the
+/// vocabulary is the table that they index, the first argument behind the
+/// layer. Rows go to the CompNodes as they are.
+static LogicalResult describeInput(ModuleOp module, RouteSet &routes,
+                                   runtime::ModelInfo &info) {
+  auto embed = module.lookupSymbol<func::FuncOp>("client.embed");
+  if (!embed) {
+    info.attentionOnly = true;
+    RouteOp enter = routes.getEnter();
+    if (int64_t width = getRowWidth(enter.getTensor(0));
+        width != info.enterWidth())
+      return enter.emitOpError("moves rows of ")
+             << width << " vs " << info.enterWidth()
+             << ", the query, key and value heads of an attention-only "
+                "program: there is no segment @client.embed";
+    return success();
+  }
+  embed.walk([&](EmbeddingOp op) {
+    if (op.getIds() == embed.getArgument(1))
+      info.vocabulary = cast<ShapedType>(op.getTable().getType()).getDimSize(0);
+  });
+  if (!info.vocabulary)
+    return embed.emitOpError("looks no token id up in a table");
+  return success();
+}
+
 /// The model as its routes and its two ends on the client show it.
 static FailureOr<runtime::ModelInfo> describeModel(ModuleOp module) {
   runtime::ModelInfo info;
@@ -30,7 +56,7 @@ static FailureOr<runtime::ModelInfo> describeModel(ModuleOp module) {
   FailureOr<RouteSet> routes = RouteSet::create(module);
   if (failed(routes))
     return failure();
-  info.hidden = getRowWidth(routes->getEnter().getTensor(0));
+  info.hidden = getRowWidth(routes->getLeave().getTensor(0));
   for (int64_t number = 0; number < routes->getNumClasses(); ++number) {
     RouteOp query = routes->getQuery(number);
     info.heads = query.getTensor(0).getDimSize(1);
@@ -39,18 +65,8 @@ static FailureOr<runtime::ModelInfo> describeModel(ModuleOp module) {
     info.masks.push_back(getMask(*query.getMask()));
     info.bidirectional |= query.getMask()->getKind() == MaskKind::Full;
   }
-  // The vocabulary is the table that token ids index; ids are the first
-  // argument behind the layer.
-  auto embed = module.lookupSymbol<func::FuncOp>("client.embed");
-  if (!embed)
-    return module.emitError(
-        "holds no segment @client.embed vs a module of the scheduled phase");
-  embed.walk([&](EmbeddingOp op) {
-    if (op.getIds() == embed.getArgument(1))
-      info.vocabulary = cast<ShapedType>(op.getTable().getType()).getDimSize(0);
-  });
-  if (!info.vocabulary)
-    return embed.emitOpError("looks no token id up in a table");
+  if (failed(describeInput(module, *routes, info)))
+    return failure();
   for (int64_t token : model.getEnd()) {
     if (token >= info.vocabulary)
       return module.emitError("end token of the model: ")

@@ -20,7 +20,8 @@ FailureOr<ModelFacts> rshard::readModelFacts(ModuleOp module) {
   ModelFacts facts;
   if (auto model = module->getAttrOfType<ModelAttr>(modelAttrName))
     facts.positions = model.getPositions();
-  facts.widths.hidden = getWidth(layers.getInput());
+  facts.widths.enter = getWidth(layers.getInput());
+  facts.widths.leave = getWidth(layers.getResult());
 
   std::vector<tokenset::Mask> masks;
   for (auto kind : layers.getKinds().getAsRange<FlatSymbolRefAttr>()) {
@@ -54,4 +55,13 @@ FailureOr<bool> rshard::hasHead(ModuleOp module) {
       rows = convert.getInput();
     return rows != layers->getResult();
   });
+}
+
+FailureOr<bool> rshard::isAttentionOnly(ModuleOp module) {
+  FailureOr<LayersOp> layers = findLayers(module);
+  if (failed(layers))
+    return failure();
+  TypeRange inputs =
+      (*layers)->getParentOfType<func::FuncOp>().getArgumentTypes();
+  return !inputs.empty() && inputs.front() == layers->getInput().getType();
 }

@@ -90,11 +90,11 @@ LogicalResult Evaluator<T>::evaluate(Operation *op, Frame &frame) {
             scf::ForOp, scf::IndexSwitchOp, func::CallOp, LayerKindOp,
             LayersOp>([&](auto) { return control(op, frame); })
       .template Case<ParameterOp, EmbeddingOp, AddOp, AddRowOp, NormOp,
-                     LinearOp, RopeOp, ActivationOp, GatedOp, ConvertOp>(
-          [&](auto) { return tokenWise(op, frame); })
+                     LinearOp, RopeOp, ActivationOp, GatedOp, ConvertOp,
+                     HeadsOp>([&](auto) { return tokenWise(op, frame); })
       .template Case<AttentionOp, PartialAttentionOp, MergeOp>(
           [&](auto) { return attention(op, frame); })
-      .template Case<TokensOp, PositionsOp, WantedOp, SendOp, ReceiveOp,
+      .template Case<TokensOp, RowsOp, PositionsOp, WantedOp, SendOp, ReceiveOp,
                      AppendOp>([&](auto) { return program(op, frame); })
       .Default([](Operation *other) {
         return other->emitOpError("is not known to the interpreter");
@@ -243,6 +243,15 @@ LogicalResult Evaluator<T>::tokenWise(Operation *op, Frame &frame) {
       .Case([&](ConvertOp convert) {
         // Values are of type T whatever the rows' element type says.
         frame[convert] = frame.at(convert.getInput());
+        return success();
+      })
+      .Case([&](HeadsOp heads) {
+        const Tensor<T> &x = *tensor(frame, heads.getInput());
+        auto y = makeRows<T>(heads, x.rows());
+        int64_t first = heads.getRange()[0] * x.shape[2];
+        for (int64_t t = 0; t < y.rows(); ++t)
+          std::copy_n(x.row(t) + first, y.width(), y.row(t));
+        set(frame, heads, std::move(y));
         return success();
       })
       .Case([&](AddOp add) -> LogicalResult {
@@ -406,6 +415,13 @@ LogicalResult Evaluator<T>::program(Operation *op, Frame &frame) {
   };
   return llvm::TypeSwitch<Operation *, LogicalResult>(op)
       .Case([&](TokensOp tokens) { return bindIds(node->tokens(tokens)); })
+      .Case([&](RowsOp given) -> LogicalResult {
+        FailureOr<TensorPtr<T>> rows = node->rows(given);
+        if (failed(rows))
+          return failure();
+        frame[given] = *rows;
+        return success();
+      })
       .Case([&](PositionsOp positions) {
         return bindIds(
             node->positions(positions, index(frame, positions.getSelf())));

@@ -17,6 +17,21 @@ template <typename T> using TensorPtr = std::shared_ptr<const Tensor<T>>;
 using IdsPtr = std::shared_ptr<const Ids>;
 template <typename T> using Data = llvm::SmallVector<Datum<T>, 4>;
 
+/// Whether a caller's rows are as wide as those of a type.
+template <typename T> bool takesRows(mlir::Type type, const Tensor<T> &rows) {
+  auto tensor = llvm::dyn_cast<mlir::RankedTensorType>(type);
+  return tensor && tensor.getRank() > 1 &&
+         rshard::getRowWidth(tensor) == rows.width();
+}
+/// They, in the shape of the type.
+template <typename T> TensorPtr<T> shapeRows(Tensor<T> rows, mlir::Type type) {
+  int64_t count = rows.rows();
+  rows.shape =
+      std::vector<int64_t>(llvm::cast<mlir::RankedTensorType>(type).getShape());
+  rows.shape[0] = count;
+  return std::make_shared<const Tensor<T>>(std::move(rows));
+}
+
 /// Weights as tensors of T, read when first used and kept: all nodes that run
 /// in one process share them.
 template <typename T> class WeightStore {
@@ -35,6 +50,7 @@ template <typename T> class NodeContext {
 public:
   virtual ~NodeContext();
   virtual mlir::FailureOr<Ids> tokens(TokensOp op) = 0;
+  virtual mlir::FailureOr<TensorPtr<T>> rows(RowsOp op) = 0;
   virtual mlir::FailureOr<Ids> positions(PositionsOp op, int64_t self) = 0;
   virtual mlir::FailureOr<TensorPtr<T>> wanted(WantedOp op,
                                                TensorPtr<T> rows) = 0;

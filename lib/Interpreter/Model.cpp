@@ -11,7 +11,7 @@ using namespace rshard::interpreter;
 template <typename T>
 FailureOr<Tensor<T>> rshard::interpreter::runModel(ModuleOp module,
                                                    WeightProvider &weights,
-                                                   const Ids &tokens) {
+                                                   const StepInput<T> &input) {
   auto main = module.lookupSymbol<func::FuncOp>("main");
   if (!main)
     return module.emitError(
@@ -22,19 +22,29 @@ FailureOr<Tensor<T>> rshard::interpreter::runModel(ModuleOp module,
     return tensor && tensor.getRank() == 1 &&
            tensor.getElementType().isInteger(32);
   };
-  if (type.getNumInputs() != 2 || !llvm::all_of(type.getInputs(), isIds) ||
+  const auto *tokens = std::get_if<Ids>(&input);
+  if (type.getNumInputs() != 2 || !isIds(type.getInput(1)) ||
+      (tokens ? !isIds(type.getInput(0))
+              : !takesRows(type.getInput(0), std::get<Tensor<T>>(input))) ||
       type.getNumResults() != 1 || isIds(type.getResult(0)))
     return main.emitOpError("has type ")
-           << type << " vs (tokens, positions) -> rows";
+           << type << " vs "
+           << (tokens ? "(tokens, positions) -> rows"
+                      : "(rows, positions) -> rows, with rows as wide as those "
+                        "that are given");
 
   WeightStore<T> store(weights);
   Evaluator<T> evaluator(module, store);
-  auto ids = std::make_shared<const Ids>(tokens);
-  Ids sequence(tokens.size());
+  Ids sequence(countRows<T>(input));
   std::iota(sequence.begin(), sequence.end(), 0);
   auto positions = std::make_shared<const Ids>(std::move(sequence));
   evaluator.setPositions(positions);
-  FailureOr<Data<T>> results = evaluator.call(main, {ids, positions});
+  Datum<T> first;
+  if (tokens)
+    first = std::make_shared<const Ids>(*tokens);
+  else
+    first = shapeRows(std::get<Tensor<T>>(input), type.getInput(0));
+  FailureOr<Data<T>> results = evaluator.call(main, {first, positions});
   if (failed(results))
     return failure();
   return *std::get<TensorPtr<T>>(results->front());
@@ -42,7 +52,7 @@ FailureOr<Tensor<T>> rshard::interpreter::runModel(ModuleOp module,
 
 namespace rshard::interpreter {
 template FailureOr<Tensor<float>> runModel<float>(ModuleOp, WeightProvider &,
-                                                  const Ids &);
+                                                  const StepInput<float> &);
 template FailureOr<Tensor<double>> runModel<double>(ModuleOp, WeightProvider &,
-                                                    const Ids &);
+                                                    const StepInput<double> &);
 } // namespace rshard::interpreter

@@ -42,8 +42,20 @@ template <typename T> static Datum<T> share(Ids ids) {
 // The node's own rows
 //===----------------------------------------------------------------------===//
 
-template <typename T> FailureOr<Ids> Node<T>::tokens(TokensOp) {
-  return exchange.tokens;
+template <typename T> FailureOr<Ids> Node<T>::tokens(TokensOp op) {
+  if (const auto *tokens = std::get_if<Ids>(&exchange.input))
+    return *tokens;
+  return op.emitOpError("wants token ids vs a step of rows");
+}
+
+template <typename T> FailureOr<TensorPtr<T>> Node<T>::rows(RowsOp op) {
+  const auto *rows = std::get_if<Tensor<T>>(&exchange.input);
+  if (!rows)
+    return op.emitOpError("wants rows vs a step of token ids");
+  if (!takesRows(op.getResult().getType(), *rows))
+    return op.emitOpError("wants ")
+           << op.getResult().getType() << " vs rows of " << rows->width();
+  return shapeRows(*rows, op.getResult().getType());
 }
 
 template <typename T>
@@ -61,10 +73,9 @@ FailureOr<TensorPtr<T>> Node<T>::wanted(WantedOp op, TensorPtr<T> rows) {
   int64_t wanted = exchange.wanted;
   if (rows->rows() == wanted)
     return rows;
-  if (rows->rows() != static_cast<int64_t>(exchange.tokens.size()))
-    return op.emitOpError("rows: ")
-           << rows->rows() << " vs the step's " << exchange.tokens.size()
-           << " or the " << wanted << " wanted";
+  if (int64_t all = countRows<T>(exchange.input); rows->rows() != all)
+    return op.emitOpError("rows: ") << rows->rows() << " vs the step's " << all
+                                    << " or the " << wanted << " wanted";
   std::vector<int64_t> shape = rows->shape;
   shape[0] = wanted;
   Tensor<T> last(std::move(shape));

@@ -47,7 +47,7 @@ template <typename T> struct Exchange {
 
   const tokenset::Plan &plan;
   StepRows &rows;
-  const Ids &tokens;
+  const StepInput<T> &input;
   int64_t position;
   int64_t wanted;
   Baton baton;
@@ -61,6 +61,7 @@ public:
       : number(number), exchange(exchange), cache(cache) {}
 
   mlir::FailureOr<Ids> tokens(TokensOp op) override;
+  mlir::FailureOr<TensorPtr<T>> rows(RowsOp op) override;
   mlir::FailureOr<Ids> positions(PositionsOp op, int64_t self) override;
   mlir::FailureOr<TensorPtr<T>> wanted(WantedOp op, TensorPtr<T> rows) override;
   mlir::LogicalResult send(SendOp op, int64_t layer,

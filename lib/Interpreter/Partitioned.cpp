@@ -73,10 +73,10 @@ FailureOr<Partitioned<T>> Partitioned<T>::create(ModuleOp module,
 }
 
 template <typename T>
-FailureOr<Tensor<T>> Partitioned<T>::step(const Ids &tokens, int64_t position,
-                                          int64_t wanted) {
+FailureOr<Tensor<T>> Partitioned<T>::step(const StepInput<T> &input,
+                                          int64_t position, int64_t wanted) {
   ModuleOp module = state->module;
-  int64_t rows = tokens.size(), end = position + rows;
+  int64_t rows = countRows<T>(input), end = position + rows;
   if (position < 0 || position > state->length)
     return module.emitError("C5: step at position ")
            << position << " vs 0 to " << state->length;
@@ -86,7 +86,7 @@ FailureOr<Tensor<T>> Partitioned<T>::step(const Ids &tokens, int64_t position,
            << " vs 0: tokens of a bidirectional model see later ones";
   if (rows < 1 || end > state->capacity)
     return module.emitError("step of ")
-           << rows << " tokens at position " << position << " vs 1 to "
+           << rows << " rows at position " << position << " vs 1 to "
            << state->capacity - position;
   if (wanted < 0 || wanted > rows)
     return module.emitError("wanted rows: ") << wanted << " vs 0 to " << rows;
@@ -97,8 +97,8 @@ FailureOr<Tensor<T>> Partitioned<T>::step(const Ids &tokens, int64_t position,
   // Client layers after the sharded ones see all rows.
   StepRows stepRows(plan, position, end, state->capacity,
                     plan.clientLast ? rows : wanted);
-  Exchange<T> exchange{plan,   stepRows, tokens, position,
-                       wanted, Baton(),  {},     state->listener};
+  Exchange<T> exchange{plan,   stepRows, input, position,
+                       wanted, Baton(),  {},    state->listener};
   FailureOr<Tensor<T>> output = failure();
   auto program = [&](int index) {
     NodeName name = getNode(plan, index);

@@ -14,6 +14,48 @@ namespace rshard {
 using namespace mlir;
 using namespace rshard;
 
+/// The model is called with token ids or with rows, and with their positions.
+LogicalResult Partitioner::checkInputs() {
+  ArrayRef<Type> inputs = main.getFunctionType().getInputs();
+  takesRows = inputs.size() == 2 && inputs[0] == rows && inputs[1] == ids;
+  if ((!takesRows && inputs != ArrayRef<Type>{ids, ids}) ||
+      main.getNumResults() != 1)
+    return main.emitOpError("has type ")
+           << main.getFunctionType()
+           << " vs (tokens, positions) -> rows or, attention-only, (rows of "
+              "the layer, positions) -> rows";
+  if (layers.getPositions() != main.getArgument(1))
+    return layers.emitOpError(
+        "positions are not the second argument of the model");
+  return success();
+}
+
+/// An attention-only program: the caller's rows are the query heads, the key
+/// heads and the value heads of one layer, and go into it as they are.
+LogicalResult Partitioner::checkCallersRows() {
+  if (layers.getInput() != main.getArgument(0))
+    return layers.emitOpError("takes other rows vs the first argument of @")
+           << main.getSymName() << ", the rows of the caller";
+  if (order.size() != 1)
+    return layers.emitOpError("takes the rows of the caller: ")
+           << order.size() << " layers vs 1";
+  AttentionOp attention = kinds.front().getAttention();
+  auto query = cast<RankedTensorType>(attention.getQuery().getType());
+  auto key = cast<RankedTensorType>(attention.getKey().getType());
+  auto required = RankedTensorType::get(
+      {ShapedType::kDynamic, query.getDimSize(1) + 2 * key.getDimSize(1),
+       query.getDimSize(2)},
+      query.getElementType());
+  if (rows == required)
+    return success();
+  InFlightDiagnostic diag = layers.emitOpError("takes the rows of the caller: ")
+                            << rows << " vs " << required;
+  diag.attachNote(attention.getLoc())
+      << "the query, key and value heads of this attention, one behind the "
+         "other";
+  return diag;
+}
+
 LogicalResult Partitioner::analyze() {
   FailureOr<tokenset::Plan> plan = readPlan(module);
   if (failed(plan))
@@ -27,15 +69,10 @@ LogicalResult Partitioner::analyze() {
   ids = RankedTensorType::get({ShapedType::kDynamic}, builder.getI32Type());
   index = builder.getIndexType();
   rows = layers.getInput().getType();
+  leaving = layers.getResult().getType();
   partialElement = (*module.getOps<PlacementOp>().begin()).getPartialType();
-  if (main.getFunctionType().getInputs() != ArrayRef<Type>{ids, ids} ||
-      main.getNumResults() != 1)
-    return main.emitOpError("has type ")
-           << main.getFunctionType() << " vs (tokens, positions) -> rows";
-  if (layers.getPositions() != main.getArgument(1))
-    return layers.emitOpError(
-        "positions are not the second argument of the model");
-  if (failed(checkTokenRules(main, /*allowMixing=*/false)))
+  if (failed(checkInputs()) ||
+      failed(checkTokenRules(main, /*allowMixing=*/false)))
     return failure();
 
   embedding = collectProducers(main, layers.getInput(), {});
@@ -71,7 +108,7 @@ LogicalResult Partitioner::analyze() {
     return layers.emitOpError("client layers: ")
            << plan->clientFirst << " + " << plan->clientLast
            << " vs less than the " << order.size() << " layers of the model";
-  return success();
+  return takesRows ? checkCallersRows() : success();
 }
 
 LogicalResult Partitioner::collectClasses() {
@@ -162,7 +199,7 @@ void Partitioner::declareRoutes() {
     declare("partial" + Twine(number), RouteKind::Partial, i, c.mask,
             {c.partial, c.lse});
   }
-  declare("leave", RouteKind::Leave, {}, {}, {rows});
+  declare("leave", RouteKind::Leave, {}, {}, {leaving});
 }
 
 LogicalResult Partitioner::run() {

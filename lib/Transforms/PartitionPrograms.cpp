@@ -63,14 +63,16 @@ void Partitioner::emitClient() {
   func::FuncOp program =
       emitRole("client", Role::Client, main.getResultTypes());
   OpBuilder b = OpBuilder::atBlockEnd(&program.getBody().front());
-  Value tokens = TokensOp::create(b, main.getLoc(), ids);
+  Value x = takesRows ? Value(RowsOp::create(b, main.getLoc(), rows))
+                      : Value(TokensOp::create(b, main.getLoc(), ids));
   Value positions =
       PositionsOp::create(b, main.getLoc(), ids, program.getArgument(0));
-  Value x = callSegment(b, {SegmentKey::Embed},
-                        {constant(b, 0), tokens, positions})[0];
+  if (!takesRows)
+    x = callSegment(b, {SegmentKey::Embed}, {constant(b, 0), x, positions})[0];
   x = emitClientLayers(b, 0, first, x, positions);
   SendOp::create(b, layers.getLoc(), "enter", x, constant(b, first));
-  x = ReceiveOp::create(b, layers.getLoc(), rows, "leave", constant(b, end - 1))
+  x = ReceiveOp::create(b, layers.getLoc(), leaving, "leave",
+                        constant(b, end - 1))
           .getResult(0);
   x = emitClientLayers(b, end, order.size(), x, positions);
   x = WantedOp::create(b, main.getLoc(), x);

@@ -67,14 +67,15 @@ void Partitioner::emitSegment(
 }
 
 void Partitioner::emitSegments() {
-  emitSegment({SegmentKey::Embed}, {ids, ids}, rows,
-              [&](OpBuilder &b, ValueRange args) -> SmallVector<Value> {
-                IRMapping mapping;
-                mapping.map(main.getArguments(), args.drop_front());
-                for (Operation *op : embedding)
-                  b.clone(*op, mapping);
-                return {mapping.lookupOrDefault(layers.getInput())};
-              });
+  if (!takesRows)
+    emitSegment({SegmentKey::Embed}, {ids, ids}, rows,
+                [&](OpBuilder &b, ValueRange args) -> SmallVector<Value> {
+                  IRMapping mapping;
+                  mapping.map(main.getArguments(), args.drop_front());
+                  for (Operation *op : embedding)
+                    b.clone(*op, mapping);
+                  return {mapping.lookupOrDefault(layers.getInput())};
+                });
 
   SmallVector<int32_t> sharded(
       ArrayRef<int32_t>(order).slice(first, end - first));
@@ -103,7 +104,7 @@ void Partitioner::emitSegments() {
   }
   SmallVector<Type> arguments = {rows, ids};
   llvm::append_range(arguments, partialTypes(sharded.back()));
-  emitSegment({SegmentKey::Leave, sharded.back()}, arguments, rows,
+  emitSegment({SegmentKey::Leave, sharded.back()}, arguments, leaving,
               [&](OpBuilder &b, ValueRange args) -> SmallVector<Value> {
                 return {kinds[sharded.back()].emitLeave(
                     b, args[0], args[1], args[2],
@@ -127,7 +128,7 @@ void Partitioner::emitSegments() {
   }
 
   if (!head.empty())
-    emitSegment({SegmentKey::Head}, rows, main.getResultTypes(),
+    emitSegment({SegmentKey::Head}, leaving, main.getResultTypes(),
                 [&](OpBuilder &b, ValueRange args) -> SmallVector<Value> {
                   IRMapping mapping;
                   mapping.map(layers.getResult(), args[1]);

@@ -43,6 +43,8 @@ public:
 
 private:
   mlir::LogicalResult analyze();
+  mlir::LogicalResult checkInputs();
+  mlir::LogicalResult checkCallersRows();
   mlir::LogicalResult collectClasses();
   mlir::LogicalResult checkNames();
   void declareRoutes();
@@ -110,7 +112,11 @@ private:
   llvm::SmallVector<int32_t> classOf; // by kind
   llvm::SmallVector<mlir::Operation *> embedding, head;
   std::map<SegmentKey, mlir::func::FuncOp> segments;
-  mlir::Type rows, ids, index;
+  /// What enters the sharded layers, and what leaves them.
+  mlir::Type rows, leaving;
+  mlir::Type ids, index;
+  /// The model takes rows of queries, keys and values, and no token ids.
+  bool takesRows = false;
   mlir::Type partialElement;
   int64_t first = 0, end = 0; // the sharded layers
 };

@@ -75,7 +75,8 @@ LogicalResult Scheduler::run() {
     return failure();
   partials = std::move(*attentions);
   exchanges = tokenset::listExchanges(routes->getNumClasses());
-  hidden = routes->getEnter().getTensor(0);
+  entering = routes->getEnter().getTensor(0);
+  leaving = routes->getLeave().getTensor(0);
   firstSharded = plan->clientFirst;
   numClientLayers = plan->clientFirst + plan->clientLast;
   FailureOr<ArrayRef<int32_t>> classes = readLayerClasses(module, *plan);
@@ -96,7 +97,7 @@ LogicalResult Scheduler::run() {
   declarations.setInsertionPoint(*module.getOps<func::FuncOp>().begin());
   frame = std::make_unique<Frame>(declarations, driver);
   DriverBuilder b(OpBuilder::atBlockEnd(body), driver.getLoc());
-  clientRows = {Place::Prefix, poolOf("enter", hidden),
+  clientRows = {Place::Prefix, poolOf("enter", entering),
                 frame->size("client.position")};
   module.walk([&](RotaryOp rotary) {
     auto angles = static_cast<int64_t>(2 * rotary.getFrequencies().size());

@@ -91,7 +91,7 @@ LogicalResult Scheduler::emitSend(SendOp send, DriverBuilder &b) {
   Value layer = scalars.lookupOrDefault(send.getLayer());
   switch (route.getKind()) {
   case RouteKind::Enter:
-    emitExchange(b, tokenset::enterExchange(), layer, hidden);
+    emitExchange(b, tokenset::enterExchange(), layer, entering);
     onClient = false;
     if (failed(walk(programs->get(Role::Comp).getBody().front(), b)))
       return failure();
@@ -109,7 +109,7 @@ LogicalResult Scheduler::emitSend(SendOp send, DriverBuilder &b) {
   }
   case RouteKind::Leave:
     emitExchange(b, tokenset::leaveExchange(routes->getNumClasses()), layer,
-                 hidden);
+                 leaving);
     return success();
   case RouteKind::Partial:
     break;
@@ -121,8 +121,8 @@ LogicalResult Scheduler::emitSend(SendOp send, DriverBuilder &b) {
 void Scheduler::emitReceive(ReceiveOp receive, DriverBuilder &b) {
   switch (routeOf(receive.getRouteAttr()).getKind()) {
   case RouteKind::Enter: {
-    Value rows = frame->buffer("comp.x", hidden, "comp");
-    GatherOp::create(b, b.loc, poolOf("enter", hidden),
+    Value rows = frame->buffer("comp.x", entering, "comp");
+    GatherOp::create(b, b.loc, poolOf("enter", entering),
                      frame->table("enter.source"), rows);
     places[receive.getResult(0)] = compRows(rows);
     return;
@@ -145,8 +145,8 @@ void Scheduler::emitReceive(ReceiveOp receive, DriverBuilder &b) {
     return;
   }
   case RouteKind::Leave: {
-    Value rows = frame->buffer("client.out", hidden, "client");
-    GatherOp::create(b, b.loc, poolOf("leave", hidden),
+    Value rows = frame->buffer("client.out", leaving, "client");
+    GatherOp::create(b, b.loc, poolOf("leave", leaving),
                      frame->table("leave.source"), rows);
     clientRows = {Place::Prefix, rows, frame->size("leave.source")};
     places[receive.getResult(0)] = clientRows;

@@ -47,7 +47,7 @@ Place Scheduler::placeResult(Value result) {
   // Rows that stay with their node from layer to layer.
   if (onClient)
     return clientRows;
-  return compRows(frame->buffer("comp.x", hidden, "comp"));
+  return compRows(frame->buffer("comp.x", entering, "comp"));
 }
 
 LogicalResult Scheduler::emitCall(func::CallOp call, DriverBuilder &b) {
@@ -135,7 +135,7 @@ void Scheduler::emitWanted(WantedOp wanted, DriverBuilder &b) {
   bool isResult =
       llvm::any_of(wanted->getUsers(), llvm::IsaPred<func::ReturnOp>);
   Value rows =
-      frame->buffer(isResult ? "result" : "client.wanted", hidden, "wanted");
+      frame->buffer(isResult ? "result" : "client.wanted", leaving, "wanted");
   GatherOp::create(b, b.loc, places[wanted.getRows()].storage,
                    frame->table("wanted.row"), rows);
   places[wanted.getResult()] = {Place::Prefix, rows, frame->size("wanted.row")};
@@ -161,6 +161,11 @@ LogicalResult Scheduler::schedule(Operation &op, DriverBuilder &b) {
         return success();
       })
       .Case([&](TokensOp) { return whole("client.token"); })
+      .Case([&](RowsOp rows) {
+        // The caller writes them where the client sends from.
+        places[rows] = clientRows;
+        return success();
+      })
       .Case([&](PositionsOp) {
         return whole(onClient ? "client.position" : "comp.position");
       })

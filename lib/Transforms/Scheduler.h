@@ -100,7 +100,9 @@ private:
   bool keepsOrder = false;
   /// The client's current rows: those it sends, then those that came back.
   Place clientRows;
-  mlir::ShapedType hidden;
+  /// The rows that enter the sharded layers, and those that leave them: of one
+  /// type, except in an attention-only program.
+  mlir::ShapedType entering, leaving;
   int64_t numShardedLayers = 0, firstSharded = 0, numClientLayers = 0;
 };
 

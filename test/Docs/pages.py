@@ -4,7 +4,7 @@ usage: pages.py CHECKOUT
 
 - relative links lead to files, and their anchors to headings
 - `Suite.test` in backticks is a GoogleTest test, `test_file.test_name` one of pytest; a path in backticks is in the checkout
-- the README shows lines of examples/generate.cpp, in their order
+- pages that show an example show lines of it, in their order
 - pages are ASCII with lines that end without blanks
 """
 
@@ -17,6 +17,7 @@ CODE = re.compile(r"`([^`\n]+)`")
 TEST = re.compile(r"(?:TEST|TEST_F|TEST_P|RC_GTEST_PROP)\((\w+),\s*(\w+)")
 NAME = re.compile(r"(?:[A-Z]\w+|test_\w+)\.[A-Za-z]\w*")
 SOURCES = {"cpp", "h", "hpp", "md", "mlir", "py", "td", "inc", "txt", "json", "rshard"}
+EXAMPLES = {"README.md": "examples/generate.cpp", "docs/attention-entry.md": "examples/attend.cpp"}
 FOLDERS = ("cmake", "dialects", "docs", "include", "lib", "runtime", "scripts", "test", "tokenset", "tools")
 
 
@@ -59,12 +60,13 @@ def main():
         tests |= {f"{source.stem}.{name}" for name in re.findall(r"^def (test_\w+)", source.read_text(encoding="utf-8"), re.MULTILINE)}
     pages = [root / "README.md", *sorted(root.glob("docs/*.md"))]
     problems = [f"{page.relative_to(root)}: {problem}" for page in pages for problem in check(root, page, tests)]
-    example = iter((root / "examples/generate.cpp").read_text(encoding="utf-8").splitlines())
-    shown = re.search(r"^```cpp\n(.*?)^```$", pages[0].read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
-    for line in shown.group(1).splitlines():
-        if line not in example:  # consumes the file up to the line: in this order
-            problems.append(f"README.md: not in examples/generate.cpp, or not there: {line}")
-            break
+    for page, source in EXAMPLES.items():
+        example = iter((root / source).read_text(encoding="utf-8").splitlines())
+        shown = re.search(r"^```cpp\n(.*?)^```$", (root / page).read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+        for line in shown.group(1).splitlines():
+            if line not in example:  # consumes the file up to the line: in this order
+                problems.append(f"{page}: not in {source}, or not there: {line}")
+                break
     for picture in root.glob("docs/images/*"):
         if not any(picture.name in page.read_text(encoding="utf-8") for page in pages):
             problems.append(f"{picture.relative_to(root)}: on no page")

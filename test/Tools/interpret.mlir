@@ -12,7 +12,7 @@
 // RUN: not rshard-interpret %s --random-weights 1 --tokens 3,1 --steps 1,1 -o %t.npy 2>&1 | FileCheck %s --check-prefix=MODEL
 // MODEL: error: --steps and --capacity: a module of the model phase takes all tokens at once
 // RUN: not rshard-interpret %t.mlir --random-weights 1 --tokens 3,1,4 --capacity 2 -o %t.npy 2>&1 | FileCheck %s --check-prefix=CAPACITY
-// CAPACITY: error: step of 3 tokens at position 0 vs 1 to 2
+// CAPACITY: error: step of 3 rows at position 0 vs 1 to 2
 // RUN: not rshard-interpret %t.mlir --random-weights 1 --tokens 3,1,4 --steps 2,2 -o %t.npy 2>&1 | FileCheck %s --check-prefix=STEP
 // STEP: error: step of 2 tokens vs 1 to 1
 

@@ -324,6 +324,48 @@ int cuMemcpyDtoDAsync_v2(uint64_t to, uint64_t from, size_t bytes,
                  bytes);
   });
 }
+int cuPointerGetAttribute(void *value, int attribute, uint64_t address) {
+  constexpr int memoryType = 2;
+  constexpr unsigned device = 2;
+  const auto &memory = driver().memory;
+  auto next = memory.upper_bound(address);
+  if (attribute != memoryType || next == memory.begin() ||
+      address - std::prev(next)->first >= std::prev(next)->second.bytes)
+    return InvalidValue;
+  std::memcpy(value, &device, sizeof(device));
+  return Success;
+}
+
+/// CUDA_MEMCPY2D
+struct RowCopy {
+  struct End {
+    size_t x, y;
+    unsigned memory;
+    std::byte *host;
+    uint64_t device;
+    void *array;
+    size_t pitch;
+
+    /// Where a row is: of the host, or in the device's memory.
+    std::byte *row(size_t number, size_t bytes) const {
+      return memory == 1 ? host + number * pitch
+                         : fakecuda::memoryAt(device + number * pitch, bytes);
+    }
+  } from, to;
+  size_t width, rows;
+};
+int cuMemcpy2DAsync_v2(const RowCopy *given, Stream *stream) {
+  for (const RowCopy::End *end : {&given->from, &given->to})
+    if ((end->memory != 1 && end->memory != 2) || end->x || end->y ||
+        end->array || end->pitch < given->width)
+      return InvalidValue;
+  ++driver().seen.copiesOfRows;
+  return enqueue(stream, [copy = *given] {
+    for (size_t row = 0; row != copy.rows; ++row)
+      std::memmove(copy.to.row(row, copy.width), copy.from.row(row, copy.width),
+                   copy.width);
+  });
+}
 int cuMemsetD8Async(uint64_t to, unsigned char value, size_t bytes,
                     Stream *stream) {
   return enqueue(stream, [=] {

@@ -45,7 +45,8 @@ struct Launch {
 /// What was seen since reset().
 struct Seen {
   std::vector<Launch> launches;
-  size_t copiesToDevice = 0, copiesToHost = 0, copiesOnDevice = 0;
+  size_t copiesToDevice = 0, copiesToHost = 0, copiesOnDevice = 0,
+         copiesOfRows = 0;
   size_t graphsMade = 0, graphLaunches = 0;
   /// Memory in use, of the device and page-locked, and the most there was.
   size_t used = 0, usedHost = 0, mostUsed = 0;

@@ -346,6 +346,22 @@ Kernel makeMerge(Words words) {
           }};
 }
 
+Kernel makeColumns(Words words) {
+  int64_t width = words.number();
+  words.take("from");
+  int64_t first = words.number();
+  words.take("of");
+  int64_t total = words.number();
+  Type element = words.type();
+  return {2, 0, [=](const Parameters &in) {
+            Matrix x(in.addresses[0], element, total),
+                y(in.addresses[1], element, width);
+            for (int64_t row = 0; row != in.blocks; ++row)
+              for (int64_t column = 0; column != width; ++column)
+                y.set(row, column, x.get(row, first + column));
+          }};
+}
+
 Kernel makeRope(Words words) {
   // "4_2x16": 4 heads of 16, and 2
   std::vector<int64_t> heads, last;
@@ -455,6 +471,8 @@ std::optional<Kernel> make(Words words) {
     return makeNorm(words);
   if (words.take("merge"))
     return makeMerge(words);
+  if (words.take("columns"))
+    return makeColumns(words);
   if (words.take("rope"))
     return makeRope(words);
   if (words.take("embed"))

@@ -7,8 +7,8 @@ std::vector<Exchange> listExchanges(size_t maskClasses) {
   auto add = [&](std::string name, std::vector<ExchangeTensor> tensors) {
     list.push_back({name, name + ".transfer", std::move(tensors)});
   };
-  add("enter", {{"enter", RowContent::Hidden, "enter", "enter.pack",
-                 "client.position"}});
+  add("enter",
+      {{"enter", RowContent::Enter, "enter", "enter.pack", "client.position"}});
   for (size_t c = 0; c != maskClasses; ++c) {
     std::string number = std::to_string(c), up = "up" + number,
                 down = "down" + number,
@@ -24,7 +24,7 @@ std::vector<Exchange> listExchanges(size_t maskClasses) {
                 queryPosition}});
   }
   add("leave",
-      {{"leave", RowContent::Hidden, "leave", "leave.pack", "comp.position"}});
+      {{"leave", RowContent::Leave, "leave", "leave.pack", "comp.position"}});
   return list;
 }
 

@@ -234,9 +234,9 @@ Expected<std::vector<Edge>> Predictor::predict(const Step &step) const {
   int64_t wanted = state->plan.clientLast > 0 ? step.rows : step.wanted;
   for (int32_t a : topology.compRanks) {
     add(ExchangeKind::Enter, topology.clientRank, a, 0,
-        state->hidden[a].count(step.position, end), bytes.hidden);
+        state->hidden[a].count(step.position, end), bytes.enter);
     add(ExchangeKind::Leave, a, topology.clientRank, 0,
-        state->hidden[a].count(end - wanted, end), bytes.hidden);
+        state->hidden[a].count(end - wanted, end), bytes.leave);
   }
   // The pairs of all masks stand in the same order.
   size_t pairs = state->layers.empty() ? 0 : state->layers[0].pairs.size();
@@ -268,7 +268,8 @@ Expected<std::vector<Edge>> Predictor::predict(const Step &step) const {
 
 RowBytes rowBytes(const RowWidths &widths, const RowTypes &types) {
   int64_t activation = elementBytes(types.activations);
-  return {widths.hidden * activation,
+  return {widths.enter * activation,
+          widths.leave * activation,
           widths.query * activation,
           widths.key * activation,
           widths.key * activation,

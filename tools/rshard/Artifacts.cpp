@@ -60,10 +60,11 @@ ExitStatus Compilation::ask() {
   // The manifest says it of a module of a later phase.
   if (!request.accept || !attr || from > Phase::Planned)
     return Success;
-  mlir::FailureOr<bool> head = hasHead(*model.module);
-  if (mlir::failed(head))
+  mlir::FailureOr<bool> rows = isAttentionOnly(*model.module),
+                        head = hasHead(*model.module);
+  if (mlir::failed(rows) || mlir::failed(head))
     return BadInput;
-  auto accepted = request.accept(attr.getArchitecture().str(), *head);
+  auto accepted = request.accept({attr.getArchitecture().str(), *rows, *head});
   return accepted ? Success : refuse(accepted.error().message);
 }
 

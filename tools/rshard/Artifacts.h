@@ -12,6 +12,12 @@
 
 namespace rshard::tool {
 
+/// What decides how a model can be run.
+struct ModelTraits {
+  std::string architecture;
+  bool attentionOnly = false, hasHead = true;
+};
+
 /// What a compilation to an artifact needs to know beside model and plan.
 struct ArtifactRequest {
   const ModelOptions &model;
@@ -29,9 +35,7 @@ struct ArtifactRequest {
   bool randomWeights = false;
   /// Asked about a model before its weights are read and code is generated for
   /// it; empty: any will do.
-  std::function<tokenset::Expected<void>(const std::string &architecture,
-                                         bool hasHead)>
-      accept = {};
+  std::function<tokenset::Expected<void>(const ModelTraits &model)> accept = {};
 };
 
 /// Compiles to `path`. Prints what is wrong and returns the exit status.

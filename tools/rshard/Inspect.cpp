@@ -33,7 +33,10 @@ static void printSummary(const runtime::Artifact &artifact) {
   line("layers", count(model.layers) + " of " + count(model.hidden) + " (" +
                      count(model.heads) + " heads, " + count(model.kvHeads) +
                      " key heads of " + count(model.headSize) + ")");
-  line("vocabulary", count(model.vocabulary));
+  if (model.attentionOnly)
+    line("takes", "rows of queries, keys and values: attention only");
+  else
+    line("vocabulary", count(model.vocabulary));
   line("positions", count(model.maxPositions));
   if (auto plan = tokenset::parsePlan(manifest.plan)) {
     auto name = [](tokenset::ElementType type) {

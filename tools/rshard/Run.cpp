@@ -25,42 +25,16 @@ struct Options {
 };
 } // namespace
 
-/// What an artifact has settled: options that would change nothing.
-static ExitStatus checkArtifact(const Options &options) {
-  const std::string &path = options.model.getPath();
-  if (options.plan.given())
-    return refuse(path + ": the artifact's plan cannot be changed", BadUsage);
-  if (options.model.overridden())
-    return refuse(path + ": the artifact's model cannot be changed: --config",
-                  BadUsage);
-  for (const auto &[name, value] : {std::pair("--target", &options.target),
-                                    {"--cpu", &options.cpu},
-                                    {"--ptxas", &options.assembler}})
-    if (!value->empty())
-      return refuse(path + ": the artifact's code is generated: " + name,
-                    BadUsage);
-  auto artifact = runtime::Artifact::open(path);
-  return artifact ? Success : refuse(artifact.error().message);
-}
-
-/// The directory with weights and tokenizer.
-static tokenset::Expected<std::string> getDirectory(const Options &options) {
-  const std::string &path = options.model.getPath();
-  if (!options.weights.empty())
-    return options.weights;
-  std::error_code code;
-  if (std::filesystem::is_directory(path, code))
-    return path;
-  if (!options.values.empty())
-    return std::string();
-  return tokenset::Error{path + ": it holds no weights: --model DIR says where "
-                                "they are"};
-}
-
 /// Refuses what does not fit the model, and settles what it leaves open.
-static tokenset::Expected<void>
-fit(Options &options, const std::string &architecture, bool hasHead) {
+static tokenset::Expected<void> fit(Options &options,
+                                    const ModelTraits &model) {
   using tokenset::Error;
+  const auto &[architecture, attentionOnly, hasHead] = model;
+  if (attentionOnly)
+    return Error{options.model.getPath() +
+                 ": it takes rows of queries, keys and values, no tokens: "
+                 "an application runs it, by Session::attend or "
+                 "rshard_session_attend"};
   if (hasHead && !options.hidden.empty())
     return Error{"--hidden: " + architecture +
                  " has a head: --logits writes its results"};
@@ -79,6 +53,45 @@ fit(Options &options, const std::string &architecture, bool hasHead) {
   return {};
 }
 
+static ModelTraits traitsOf(const runtime::ModelInfo &model) {
+  return {model.architecture, model.attentionOnly, model.hasHead};
+}
+
+/// What an artifact has settled: options that would change nothing.
+static ExitStatus checkArtifact(Options &options) {
+  const std::string &path = options.model.getPath();
+  if (options.plan.given())
+    return refuse(path + ": the artifact's plan cannot be changed", BadUsage);
+  if (options.model.overridden())
+    return refuse(path + ": the artifact's model cannot be changed: --config",
+                  BadUsage);
+  for (const auto &[name, value] : {std::pair("--target", &options.target),
+                                    {"--cpu", &options.cpu},
+                                    {"--ptxas", &options.assembler}})
+    if (!value->empty())
+      return refuse(path + ": the artifact's code is generated: " + name,
+                    BadUsage);
+  auto artifact = runtime::Artifact::open(path);
+  if (!artifact)
+    return refuse(artifact.error().message);
+  auto good = fit(options, traitsOf(artifact->manifest().model));
+  return good ? Success : refuse(good.error().message);
+}
+
+/// The directory with weights and tokenizer.
+static tokenset::Expected<std::string> getDirectory(const Options &options) {
+  const std::string &path = options.model.getPath();
+  if (!options.weights.empty())
+    return options.weights;
+  std::error_code code;
+  if (std::filesystem::is_directory(path, code))
+    return path;
+  if (!options.values.empty())
+    return std::string();
+  return tokenset::Error{path + ": it holds no weights: --model DIR says where "
+                                "they are"};
+}
+
 static ExitStatus findArtifact(Options &options, const std::string &directory,
                                std::filesystem::path &path) {
   if (options.model.isArtifact()) {
@@ -95,9 +108,7 @@ static ExitStatus findArtifact(Options &options, const std::string &directory,
       .dumpPhases = {},
       .weights = directory,
       .randomWeights = !options.values.empty(),
-      .accept = [&](const std::string &architecture, bool hasHead) {
-        return fit(options, architecture, hasHead);
-      }};
+      .accept = [&](const ModelTraits &model) { return fit(options, model); }};
   return compileCached(request, path);
 }
 
@@ -166,7 +177,7 @@ static ExitStatus run(Options &options) {
   if (!weights)
     return refuse(weights.error().message);
   const runtime::ModelInfo &model = artifact->manifest().model;
-  if (auto good = fit(options, model.architecture, model.hasHead); !good)
+  if (auto good = fit(options, traitsOf(model)); !good)
     return refuse(good.error().message);
 
   runtime::setThreads(options.threads);

@@ -126,7 +126,8 @@ static ModelFacts getFacts(const runtime::ModelInfo &model) {
   for (int32_t mask : model.layerMask)
     facts.layerMasks.push_back(model.masks[static_cast<size_t>(mask)]);
   facts.positions = model.maxPositions;
-  facts.widths = {.hidden = model.hidden,
+  facts.widths = {.enter = model.enterWidth(),
+                  .leave = model.hidden,
                   .query = model.heads * model.headSize,
                   .key = model.kvHeads * model.headSize,
                   .heads = model.heads};

@@ -27,6 +27,10 @@ mlir::FailureOr<ModelFacts> readModelFacts(mlir::ModuleOp module);
 /// than the f32 that the caller reads; emits an error if it holds no layers.
 mlir::FailureOr<bool> hasHead(mlir::ModuleOp module);
 
+/// Whether a module of the model or planned phase takes rows of queries, keys
+/// and values in place of token ids; emits an error if it holds no layers.
+mlir::FailureOr<bool> isAttentionOnly(mlir::ModuleOp module);
+
 } // namespace rshard
 
 #endif // RSHARD_DRIVER_MODELFACTS_H

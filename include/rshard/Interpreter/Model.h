@@ -9,17 +9,19 @@
 
 namespace rshard::interpreter {
 
-/// The output of `@main` for tokens at positions 0, 1, ...: [tokens, width].
-/// Emits an error if the module is not of the model or planned phase, if a
-/// token is outside the vocabulary or a weight is missing. T: float or double.
+/// The output of `@main` for tokens or rows at positions 0, 1, ...: [rows,
+/// width]. Emits an error if the module is not of the model or planned phase,
+/// if it takes something else, if a token is outside the vocabulary or a weight
+/// is missing. T: float or double.
 template <typename T>
 mlir::FailureOr<Tensor<T>> runModel(mlir::ModuleOp module,
-                                    WeightProvider &weights, const Ids &tokens);
+                                    WeightProvider &weights,
+                                    const StepInput<T> &input);
 
 extern template mlir::FailureOr<Tensor<float>>
-runModel<float>(mlir::ModuleOp, WeightProvider &, const Ids &);
+runModel<float>(mlir::ModuleOp, WeightProvider &, const StepInput<float> &);
 extern template mlir::FailureOr<Tensor<double>>
-runModel<double>(mlir::ModuleOp, WeightProvider &, const Ids &);
+runModel<double>(mlir::ModuleOp, WeightProvider &, const StepInput<double> &);
 
 } // namespace rshard::interpreter
 

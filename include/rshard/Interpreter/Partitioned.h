@@ -32,13 +32,14 @@ public:
   Partitioned(Partitioned &&) noexcept;
   ~Partitioned();
 
-  /// Runs tokens at positions [position, position + tokens.size()) and returns
-  /// the output of the last `wanted` of them, [wanted, width]. A position below
-  /// length() forgets what comes after it (C5). Emits an error and leaves
-  /// length() as it was if the position is beyond length(), the step is empty
-  /// or beyond the capacity, if a full mask gets a second step, if a program
-  /// fails or if the programs wait for one another (C6).
-  mlir::FailureOr<Tensor<T>> step(const Ids &tokens, int64_t position,
+  /// Runs tokens or rows at positions [position, position + their number) and
+  /// returns the output of the last `wanted` of them, [wanted, width]. A
+  /// position below length() forgets what comes after it (C5). Emits an error
+  /// and leaves length() as it was if the position is beyond length(), the step
+  /// is empty or beyond the capacity, if a full mask gets a second step, if the
+  /// programs take something else, if one fails or if they wait for one another
+  /// (C6).
+  mlir::FailureOr<Tensor<T>> step(const StepInput<T> &input, int64_t position,
                                   int64_t wanted);
 
   /// The position after the last step.

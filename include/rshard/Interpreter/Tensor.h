@@ -37,6 +37,14 @@ template <typename T> struct Tensor {
 /// Token ids, positions, indices.
 using Ids = std::vector<int32_t>;
 
+/// What a step runs: token ids or, attention-only, rows.
+template <typename T> using StepInput = std::variant<Ids, Tensor<T>>;
+template <typename T> int64_t countRows(const StepInput<T> &input) {
+  if (const Ids *tokens = std::get_if<Ids>(&input))
+    return static_cast<int64_t>(tokens->size());
+  return std::get<Tensor<T>>(input).rows();
+}
+
 /// What an SSA value holds: an index, a tensor of numbers or one of i32.
 template <typename T>
 using Datum = std::variant<int64_t, std::shared_ptr<const Tensor<T>>,

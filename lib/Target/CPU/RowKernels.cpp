@@ -33,6 +33,22 @@ func::FuncOp KernelLibrary::activation(int64_t width,
   });
 }
 
+func::FuncOp KernelLibrary::columns(int64_t total, int64_t first,
+                                    int64_t width) {
+  KernelTypes types(module.getContext());
+  std::string name = (Twine("columns_") + Twine(width) + "_from_" +
+                      Twine(first) + "_of_" + Twine(total))
+                         .str();
+  return define(name, {types.matrix(total), types.matrix(width)},
+                [&](KernelBuilder &k, ValueRange args) {
+                  eachElement(k, args[1], width, rowLanes(),
+                              [&](Index row, Index column, Lanes lanes) {
+                                return k.load(args[0], {row, column + first},
+                                              lanes);
+                              });
+                });
+}
+
 func::FuncOp KernelLibrary::gated(const GatedParams &params) {
   KernelTypes types(module.getContext());
   Type matrix = types.matrix(params.width);

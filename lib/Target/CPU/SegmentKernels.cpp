@@ -91,6 +91,13 @@ LogicalResult SegmentKernels::emit(const Step &step, Value y) {
           return failure();
         return call(loc, kernels.addRow(width), {at(op.getInput()), *row, y});
       })
+      .Case([&](HeadsOp op) {
+        int64_t head = cast<ShapedType>(op.getResult().getType()).getDimSize(2);
+        return call(loc,
+                    kernels.columns(widthOf(op.getInput()),
+                                    op.getRange()[0] * head, width),
+                    {at(op.getInput()), y});
+      })
       .Case([&](MergeOp op) {
         auto type = cast<ShapedType>(op.getResult().getType());
         return call(loc, kernels.merge(type.getDimSize(1), type.getDimSize(2)),

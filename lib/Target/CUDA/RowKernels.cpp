@@ -219,18 +219,48 @@ SymbolRefAttr KernelLibrary::embed(const EmbedParams &params) {
   });
 }
 
-/// y[target] = x[source], without a look at what the elements are.
+/// `count` elements, without a look at what they are.
+static Type accessType(DeviceBuilder &k, Type element, int64_t count) {
+  int64_t bytes = count * element.getIntOrFloatBitWidth() / 8;
+  return bytes == 2   ? Type(k.ops.getI16Type())
+         : bytes == 4 ? k.i32()
+                      : Type(VectorType::get({bytes / 4}, k.i32()));
+}
+
+/// y[target] = x[source].
 static void copyRow(DeviceBuilder &k, const RowAccesses &accesses,
                     int64_t width, Type element, int64_t count, Global x,
                     Int source, Global y, Int target) {
-  int64_t bytes = count * element.getIntOrFloatBitWidth() / 8;
-  Type type = bytes == 2   ? Type(k.ops.getI16Type())
-              : bytes == 4 ? k.i32()
-                           : Type(VectorType::get({bytes / 4}, k.i32()));
+  Type type = accessType(k, element, count);
   accesses.forEach(k, [&](Int column) {
     Value value =
         k.load(type, k.at(x, elementAt(k, source, width, column), element));
     k.store(value, k.at(y, elementAt(k, target, width, column), element));
+  });
+}
+
+SymbolRefAttr KernelLibrary::columns(int64_t total, int64_t first,
+                                     int64_t width, Type element) {
+  int64_t count = std::min({elementsPerAccess(total, element),
+                            elementsPerAccess(first, element),
+                            elementsPerAccess(width, element)});
+  RowAccesses accesses(width, count);
+  Launch launch;
+  launch.threads = accesses.threads();
+  launch.grid = {blocksOf(1, 1)};
+  launch.parameters = {pointer(0), pointer(1)};
+  std::string name = "columns_" + std::to_string(width) + "_from_" +
+                     std::to_string(first) + "_of_" + std::to_string(total) +
+                     "_" + elementName(element);
+  return define(name, launch, [&](DeviceBuilder &k, ValueRange in) {
+    Int row = k.block();
+    Type type = accessType(k, element, count);
+    accesses.forEach(k, [&](Int column) {
+      Long from = elementAt(k, row, total, column + first),
+           to = elementAt(k, row, width, column);
+      k.store(k.load(type, k.at(k.asGlobal(in[0]), from, element), false),
+              k.at(k.asGlobal(in[1]), to, element));
+    });
   });
 }
 

@@ -131,6 +131,13 @@ LogicalResult SegmentKernels::emit(const Step &step, Value y) {
         return run(loc, kernels.addRow(width, element),
                    {at(op.getInput()), *row, y});
       })
+      .Case([&](HeadsOp op) {
+        int64_t head = cast<ShapedType>(op.getResult().getType()).getDimSize(2);
+        return run(loc,
+                   kernels.columns(widthOf(op.getInput()),
+                                   op.getRange()[0] * head, width, element),
+                   {at(op.getInput()), y});
+      })
       .Case([&](MergeOp op) {
         auto type = cast<ShapedType>(op.getResult().getType());
         return run(loc,

@@ -169,7 +169,8 @@ Step SegmentPlan::stepOf(Operation &op) {
         step.reads.push_back(op.getPositions());
       })
       .Case([&](EmbeddingOp op) { step.reads.push_back(op.getIds()); })
-      .Case([&](ConvertOp op) { step.reads.push_back(op.getInput()); })
+      .Case<ConvertOp, HeadsOp>(
+          [&](auto op) { step.reads.push_back(op.getInput()); })
       .Case(
           [&](MergeOp op) { llvm::append_range(step.reads, op.getOperands()); })
       .Default([&](Operation *) { step.op = nullptr; });

@@ -1,8 +1,10 @@
 #include "CGuard.h"
 #include "rshard/runtime/Runtime.h"
 #include "rshard/runtime/rshard.h"
+#include "rshard/tokenset/Plan.h"
 
 using namespace rshard::runtime;
+namespace tokenset = rshard::tokenset;
 
 struct rshard_artifact {
   Artifact artifact;
@@ -64,14 +66,17 @@ int rshard_artifact_model(const rshard_artifact *artifact,
       return Error{"artifact is NULL"};
     if (!info)
       return Error{"info is NULL"};
-    const ModelInfo &model = artifact->artifact.manifest().model;
-    *info = {model.vocabulary,
-             model.hidden,
-             model.maxPositions,
-             model.hasHead,
-             model.bidirectional,
-             model.endTokens.data(),
-             static_cast<int64_t>(model.endTokens.size())};
+    const Manifest &manifest = artifact->artifact.manifest();
+    const ModelInfo &model = manifest.model;
+    Expected<tokenset::Plan> plan = tokenset::parsePlan(manifest.plan);
+    if (!plan)
+      return Error{"plan: " + plan.error().message};
+    *info = {model.vocabulary, model.hidden, model.maxPositions, model.hasHead,
+             model.bidirectional, model.endTokens.data(),
+             static_cast<int64_t>(model.endTokens.size()), model.attentionOnly,
+             model.heads, model.kvHeads, model.headSize,
+             // Names are literals.
+             tokenset::elementTypeName(plan->types.activations).data()};
     return 0;
   });
 }
@@ -101,7 +106,7 @@ rshard_session *rshard_session_create(const rshard_artifact *artifact,
   return guarded(nullptr, error, [&]() -> Expected<rshard_session *> {
     if (!artifact)
       return Error{"artifact is NULL"};
-    if (!weights)
+    if (!weights && !artifact->artifact.manifest().weights.empty())
       return Error{"weights is NULL"};
     SessionOptions chosen;
     if (options) {
@@ -110,8 +115,10 @@ rshard_session *rshard_session_create(const rshard_artifact *artifact,
       chosen.allRows = options->all_rows != 0;
       chosen.device = options->device;
     }
-    return handle<rshard_session>(Session::create(
-        artifact->artifact, weights->weights, std::move(chosen)));
+    return handle<rshard_session>(
+        weights ? Session::create(artifact->artifact, weights->weights,
+                                  std::move(chosen))
+                : Session::create(artifact->artifact, std::move(chosen)));
   });
 }
 void rshard_session_free(rshard_session *session) { delete session; }
@@ -121,6 +128,24 @@ int64_t rshard_session_step(rshard_session *session, const int32_t *tokens,
                             const float **rows, char **error) {
   return guarded(-1, error, [&] {
     return step(session, tokens, count, position, all_rows != 0, rows);
+  });
+}
+
+int64_t rshard_session_attend(rshard_session *session, const void *query,
+                              const void *key, const void *value, int64_t rows,
+                              int64_t position, const float **output,
+                              char **error) {
+  return guarded(int64_t(-1), error, [&]() -> Expected<int64_t> {
+    if (!session)
+      return Error{"session is NULL"};
+    if (!output)
+      return Error{"output is NULL"};
+    Expected<Rows> result =
+        session->session.attend({query, key, value, rows}, position);
+    if (!result)
+      return result.error();
+    *output = result->data;
+    return result->rows;
   });
 }
 

@@ -47,6 +47,11 @@ public:
   /// `rows`: tokens of the step.
   virtual void begin(int64_t rows) = 0;
 
+  /// Copies `rows` rows of `bytes` bytes, one behind the other in the caller's
+  /// memory (the host's or the device's), to rows that begin `pitch` bytes
+  /// apart.
+  virtual void put(void *to, uint64_t pitch, const void *from, uint64_t bytes,
+                   int64_t rows) = 0;
   /// Puts the route tables of all ranks where host code and kernels read them.
   /// `shown` has an entry for each of `lists`.
   virtual void show(std::span<const std::vector<int32_t> *const> lists,

@@ -46,25 +46,32 @@ json modelJson(const ModelInfo &model) {
   for (const tokenset::Mask &mask : model.masks)
     masks.push_back({{"kind", maskKinds[static_cast<size_t>(mask.kind)]},
                      {"window", mask.window}});
-  return {{"architecture", model.architecture},
-          {"vocabulary", model.vocabulary},
-          {"hidden", model.hidden},
-          {"heads", model.heads},
-          {"kv_heads", model.kvHeads},
-          {"head_size", model.headSize},
-          {"layers", model.layers},
-          {"masks", std::move(masks)},
-          {"layer_mask", model.layerMask},
-          {"max_positions", model.maxPositions},
-          {"bidirectional", model.bidirectional},
-          {"has_head", model.hasHead},
-          {"end_tokens", model.endTokens}};
+  json out = {{"architecture", model.architecture},
+              {"hidden", model.hidden},
+              {"heads", model.heads},
+              {"kv_heads", model.kvHeads},
+              {"head_size", model.headSize},
+              {"layers", model.layers},
+              {"masks", std::move(masks)},
+              {"layer_mask", model.layerMask},
+              {"max_positions", model.maxPositions},
+              {"bidirectional", model.bidirectional},
+              {"has_head", model.hasHead},
+              {"end_tokens", model.endTokens}};
+  if (model.attentionOnly)
+    out["attention_only"] = true;
+  else
+    out["vocabulary"] = model.vocabulary;
+  return out;
 }
 
 void readModel(const json &value, std::string &error, ModelInfo &out) {
   JsonFields fields(value, "model.", error);
   fields.read("architecture", out.architecture);
-  readPositive(fields, "vocabulary", out.vocabulary);
+  if (fields.has("attention_only"))
+    fields.read("attention_only", out.attentionOnly);
+  if (!out.attentionOnly)
+    readPositive(fields, "vocabulary", out.vocabulary);
   readPositive(fields, "hidden", out.hidden);
   readPositive(fields, "heads", out.heads);
   readPositive(fields, "kv_heads", out.kvHeads);
@@ -88,6 +95,9 @@ void readModel(const json &value, std::string &error, ModelInfo &out) {
   fields.finish();
   if (out.masks.empty())
     fields.fail("masks", "is empty");
+  if (out.attentionOnly && out.layers != 1)
+    fields.fail("layers", "is " + std::to_string(out.layers) +
+                              ", an attention-only program has 1");
   if (out.layerMask.size() != static_cast<size_t>(out.layers))
     fields.fail("layer_mask", "has " + std::to_string(out.layerMask.size()) +
                                   " entries for " + std::to_string(out.layers) +
@@ -352,7 +362,9 @@ std::vector<ExchangeSpec> standardExchanges(const ModelInfo &model,
   using tokenset::RowContent;
   auto shape = [&](RowContent content) -> std::pair<int64_t, ElementType> {
     switch (content) {
-    case RowContent::Hidden:
+    case RowContent::Enter:
+      return {model.enterWidth(), types.activations};
+    case RowContent::Leave:
       return {model.hidden, types.activations};
     case RowContent::Query:
       return {model.heads * model.headSize, types.activations};

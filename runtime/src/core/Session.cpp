@@ -33,11 +33,15 @@ void Session::State::poisonPools(int32_t rank, int32_t exchange) {
   }
 }
 
-Expected<void> Session::State::check(std::span<const int32_t> tokens,
-                                     int64_t position, Want want) const {
-  int64_t count = static_cast<int64_t>(tokens.size());
-  if (count == 0)
-    return Error{"a step needs at least one token"};
+Expected<void> Session::State::check(const StepInput &input, int64_t position,
+                                     Want want) const {
+  int64_t count = input.rows;
+  const char *what = manifest.model.attentionOnly ? " rows" : " tokens";
+  if (count <= 0)
+    return Error{manifest.model.attentionOnly
+                     ? "a step needs at least one row, not " +
+                           std::to_string(count)
+                     : "a step needs at least one token"};
   if (manifest.model.bidirectional && position != 0)
     return Error{
         "a bidirectional model takes one step from position 0, not from " +
@@ -47,17 +51,22 @@ Expected<void> Session::State::check(std::span<const int32_t> tokens,
                  ", the session holds " + std::to_string(length) +
                  " positions"};
   if (count > options.capacity - position)
-    return Error{std::to_string(count) + " tokens from position " +
+    return Error{std::to_string(count) + what + " from position " +
                  std::to_string(position) + " are beyond the capacity of " +
                  std::to_string(options.capacity)};
   if (manifest.model.bidirectional && count > options.largestStep)
-    return Error{std::to_string(count) +
-                 " tokens in one step, the largest step has " +
+    return Error{std::to_string(count) + what +
+                 " in one step, the largest step has " +
                  std::to_string(options.largestStep) +
                  ", and a bidirectional model cannot be cut"};
   if (want == Want::All && !options.allRows)
     return Error{
         "the session was created without room for the results of all rows"};
+  return {};
+}
+
+Expected<void>
+Session::State::checkTokens(std::span<const int32_t> tokens) const {
   for (size_t i = 0; i != tokens.size(); ++i)
     if (tokens[i] < 0 || tokens[i] >= manifest.model.vocabulary)
       return Error{"token " + std::to_string(i) + " is " +
@@ -66,11 +75,63 @@ Expected<void> Session::State::check(std::span<const int32_t> tokens,
   return {};
 }
 
+Expected<void> Session::State::checkRows(const AttentionRows &rows) const {
+  if (!manifest.model.attentionOnly)
+    return Error{"the program takes tokens, no rows of queries, keys and "
+                 "values: step(), not attend()"};
+  for (auto [name, data] : {std::pair("query", rows.query),
+                            {"key", rows.key},
+                            {"value", rows.value}})
+    if (!data)
+      return Error{std::string(name) + " is NULL"};
+  return {};
+}
+
+StepInput Session::State::partOf(const StepInput &input, int64_t begin,
+                                 int64_t count) const {
+  if (!manifest.model.attentionOnly)
+    return {input.tokens.subspan(static_cast<size_t>(begin),
+                                 static_cast<size_t>(count)),
+            {},
+            count};
+  const ModelInfo &model = manifest.model;
+  int64_t skipped = begin * model.headSize *
+                    tokenset::elementBytes(manifest.buffers[enterBuffer].type);
+  auto from = [&](const void *rows, int64_t heads) {
+    return static_cast<const std::byte *>(rows) + skipped * heads;
+  };
+  return {{},
+          {from(input.given.query, model.heads),
+           from(input.given.key, model.kvHeads),
+           from(input.given.value, model.kvHeads), count},
+          count};
+}
+
+/// The client sends from here: a row's query heads, then its key heads, then
+/// its value heads.
+void Session::State::giveRows(const AttentionRows &rows) {
+  const ModelInfo &model = manifest.model;
+  auto head = static_cast<uint64_t>(
+      model.headSize *
+      tokenset::elementBytes(manifest.buffers[enterBuffer].type));
+  uint64_t pitch =
+      static_cast<uint64_t>(model.heads + 2 * model.kvHeads) * head;
+  auto *to = static_cast<std::byte *>(
+      ranks[static_cast<size_t>(clientRank)]->frame.buffers[enterBuffer].data);
+  for (auto [from, heads] : {std::pair(rows.query, model.heads),
+                             {rows.key, model.kvHeads},
+                             {rows.value, model.kvHeads}}) {
+    uint64_t bytes = static_cast<uint64_t>(heads) * head;
+    device->put(to, pitch, from, bytes, rows.rows);
+    to += bytes;
+  }
+}
+
 /// One step of at most the largest size; the results of its last `wanted` rows.
-Expected<const float *> Session::State::runPart(std::span<const int32_t> tokens,
+Expected<const float *> Session::State::runPart(const StepInput &input,
                                                 int64_t position,
                                                 int64_t wanted) {
-  tokenset::Step step{position, static_cast<int64_t>(tokens.size()), wanted};
+  tokenset::Step step{position, input.rows, wanted};
   // A step that does not end, because of an exception or an error, never was.
   struct Unfinished {
     ~Unfinished() {
@@ -90,7 +151,7 @@ Expected<const float *> Session::State::runPart(std::span<const int32_t> tokens,
       return filled.error();
     if (rank->routes.rank() == clientRank)
       rank->client.fill(
-          tokens, position,
+          input.tokens, position, input.rows,
           static_cast<int64_t>(rank->routes.tables().leavePosition.size()),
           wanted);
     rank->arena.setRows(manifest,
@@ -98,6 +159,8 @@ Expected<const float *> Session::State::runPart(std::span<const int32_t> tokens,
     if (options.poison)
       rank->arena.poison(*device, false);
   }
+  if (manifest.model.attentionOnly)
+    giveRows(input.given);
   device->show(tableSources, tables);
   Expected<void> ran = transport->run(
       [](void *ctx, int32_t rank) {
@@ -124,45 +187,66 @@ Expected<const float *> Session::State::runPart(std::span<const int32_t> tokens,
   return static_cast<const float *>(results);
 }
 
-Expected<Rows> Session::step(std::span<const int32_t> tokens, int64_t position,
-                             Want want) {
-  State &s = *state;
-  if (Expected<void> valid = s.check(tokens, position, want); !valid)
-    return valid.error();
-  int64_t count = static_cast<int64_t>(tokens.size()),
-          largest = s.options.largestStep;
+/// All of it, in parts of the largest size.
+Expected<Rows> Session::State::run(const StepInput &input, int64_t position,
+                                   Want want) {
+  int64_t count = input.rows, largest = options.largestStep;
   Rows out;
-  out.width = s.resultWidth;
+  out.width = resultWidth;
   out.rows = want == Want::All ? count : want == Want::Last ? 1 : 0;
   bool gather = want == Want::All && count > largest;
   if (gather)
-    s.results.resize(static_cast<size_t>(count * out.width));
+    results.resize(static_cast<size_t>(count * out.width));
   for (int64_t done = 0; done < count; done += largest) {
     int64_t rows = std::min(largest, count - done);
     bool last = done + rows == count;
     int64_t wanted = want == Want::All            ? rows
                      : want == Want::Last && last ? 1
                                                   : 0;
-    Expected<const float *> part = s.runPart(
-        tokens.subspan(static_cast<size_t>(done), static_cast<size_t>(rows)),
-        position + done, wanted);
+    Expected<const float *> part =
+        runPart(partOf(input, done, rows), position + done, wanted);
     if (!part)
       return Error{"step at position " + std::to_string(position + done) +
                    ": " + part.error().message};
     out.data = *part;
     if (gather)
-      std::memcpy(s.results.data() + done * out.width, *part,
+      std::memcpy(results.data() + done * out.width, *part,
                   static_cast<size_t>(rows * out.width) * sizeof(float));
   }
   if (gather)
-    out.data = s.results.data();
+    out.data = results.data();
   return out;
+}
+
+Expected<Rows> Session::step(std::span<const int32_t> tokens, int64_t position,
+                             Want want) {
+  if (state->manifest.model.attentionOnly)
+    return Error{"an attention-only program takes rows of queries, keys and "
+                 "values, no tokens: attend(), not step()"};
+  StepInput input{tokens, {}, static_cast<int64_t>(tokens.size())};
+  if (Expected<void> valid = state->check(input, position, want); !valid)
+    return valid.error();
+  if (Expected<void> valid = state->checkTokens(tokens); !valid)
+    return valid.error();
+  return state->run(input, position, want);
+}
+
+Expected<Rows> Session::attend(const AttentionRows &rows, int64_t position) {
+  StepInput input{{}, rows, rows.rows};
+  if (Expected<void> valid = state->checkRows(rows); !valid)
+    return valid.error();
+  if (Expected<void> valid = state->check(input, position, Want::All); !valid)
+    return valid.error();
+  return state->run(input, position, Want::All);
 }
 
 int64_t Session::length() const { return state->length; }
 int64_t Session::resultWidth() const { return state->resultWidth; }
 int64_t Session::capacity() const { return state->options.capacity; }
 int64_t Session::largestStep() const { return state->options.largestStep; }
+tokenset::ElementType Session::rowType() const {
+  return state->plan.types.activations;
+}
 const Manifest &Session::manifest() const { return state->manifest; }
 int32_t Session::ranks() const {
   return static_cast<int32_t>(state->ranks.size());

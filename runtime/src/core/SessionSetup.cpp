@@ -47,6 +47,26 @@ Expected<void> Session::State::lookUpResult() {
   return {};
 }
 
+/// Attention-only: the client's part of the rows that enter.
+Expected<void> Session::State::lookUpEnter() {
+  int64_t at = bufferIndex(manifest, "pool.enter");
+  if (at < 0)
+    return Error{"artifact: no buffer \"pool.enter\""};
+  const BufferSpec &buffer = manifest.buffers[static_cast<size_t>(at)];
+  if (int64_t width = manifest.model.enterWidth();
+      buffer.width != width || buffer.rows != RowClass::PoolEnter ||
+      buffer.type != plan.types.activations)
+    return Error{
+        "artifact: buffer \"pool.enter\" has " +
+        std::string(tokenset::elementTypeName(buffer.type)) + " rows of " +
+        std::to_string(buffer.width) + " and class " +
+        std::string(rowClassName(buffer.rows)) + " vs " +
+        std::string(tokenset::elementTypeName(plan.types.activations)) +
+        " rows of " + std::to_string(width) + " and class pool_enter"};
+  enterBuffer = static_cast<size_t>(at);
+  return {};
+}
+
 std::vector<ExchangeRoute>
 Session::State::routesOf(const RankData &rank, std::string &missing) const {
   auto find = [&](const std::string &name) {
@@ -169,6 +189,16 @@ Expected<void> Session::State::readyRank(RankData &data) {
 }
 
 Expected<Session> Session::create(const Artifact &artifact,
+                                  SessionOptions options) {
+  const Manifest &manifest = artifact.manifest();
+  if (!manifest.weights.empty())
+    return Error{artifact.path().string() + ": the program takes " +
+                 std::to_string(manifest.weightSlots()) +
+                 " weights, none were given"};
+  return create(artifact, Weights::random(manifest, 0), std::move(options));
+}
+
+Expected<Session> Session::create(const Artifact &artifact,
                                   const Weights &weights,
                                   SessionOptions options) {
   auto state = std::make_unique<State>();
@@ -212,9 +242,13 @@ Expected<Session> Session::create(const Artifact &artifact,
     return Error{"largest step of " + std::to_string(options.largestStep) +
                  " rows, 1 to the capacity of " +
                  std::to_string(options.capacity) + " is allowed"};
+  options.allRows |= model.attentionOnly;
   state->options = std::move(options);
   if (Expected<void> result = state->lookUpResult(); !result)
     return Error{artifact.path().string() + ": " + result.error().message};
+  if (model.attentionOnly)
+    if (Expected<void> enter = state->lookUpEnter(); !enter)
+      return Error{artifact.path().string() + ": " + enter.error().message};
 
   auto refuse = [&](const Error &error) {
     return Error{artifact.path().string() + ": " + error.message};

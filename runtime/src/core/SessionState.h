@@ -39,11 +39,11 @@ struct ClientTables {
            : name == "wanted.row"      ? &wantedRow
                                        : nullptr;
   }
-  void fill(std::span<const int32_t> tokens, int64_t position, int64_t returned,
-            int64_t wanted) {
+  void fill(std::span<const int32_t> tokens, int64_t position, int64_t rows,
+            int64_t returned, int64_t wanted) {
     token.assign(tokens.begin(), tokens.end());
-    count(identity, 0, static_cast<int64_t>(tokens.size()));
-    count(cached, 0, position + static_cast<int64_t>(tokens.size()));
+    count(identity, 0, rows);
+    count(cached, 0, position + rows);
     count(wantedRow, returned - wanted, returned);
   }
 
@@ -52,6 +52,13 @@ private:
     list.resize(static_cast<size_t>(end - begin));
     std::iota(list.begin(), list.end(), static_cast<int32_t>(begin));
   }
+};
+
+/// What a step runs: token ids or, attention-only, rows.
+struct StepInput {
+  std::span<const int32_t> tokens;
+  AttentionRows given;
+  int64_t rows = 0;
 };
 
 struct RankData {
@@ -86,11 +93,13 @@ struct Session::State {
   std::vector<rshard_table> tables;
   int32_t clientRank = 0;
   size_t resultBuffer = 0;
+  size_t enterBuffer = 0; ///< attention-only: where the caller's rows go
   int64_t resultWidth = 0;
   std::vector<float> results; ///< of a prompt that was cut
   int64_t length = 0;
 
   Expected<void> lookUpResult();
+  Expected<void> lookUpEnter();
   Expected<void> layOutRank(int32_t rank);
   Expected<uint64_t> layOut();
   std::string whatFits(const Weights &weights) const;
@@ -98,10 +107,16 @@ struct Session::State {
   void poisonPools(int32_t rank, int32_t exchange);
   std::vector<ExchangeRoute> routesOf(const RankData &rank,
                                       std::string &missing) const;
-  Expected<void> check(std::span<const int32_t> tokens, int64_t position,
+  Expected<void> check(const StepInput &input, int64_t position,
                        Want want) const;
-  Expected<const float *> runPart(std::span<const int32_t> tokens,
-                                  int64_t position, int64_t wanted);
+  Expected<void> checkTokens(std::span<const int32_t> tokens) const;
+  Expected<void> checkRows(const AttentionRows &rows) const;
+  /// Rows [begin, begin + count) of a step.
+  StepInput partOf(const StepInput &input, int64_t begin, int64_t count) const;
+  void giveRows(const AttentionRows &rows);
+  Expected<const float *> runPart(const StepInput &input, int64_t position,
+                                  int64_t wanted);
+  Expected<Rows> run(const StepInput &input, int64_t position, Want want);
 };
 
 } // namespace rshard::runtime

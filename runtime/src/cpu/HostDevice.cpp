@@ -27,6 +27,13 @@ Expected<void> HostDevice::write(void *to, std::span<const std::byte> bytes) {
   return {};
 }
 
+void HostDevice::put(void *to, uint64_t pitch, const void *from, uint64_t bytes,
+                     int64_t rows) {
+  for (auto row = uint64_t(0); row != static_cast<uint64_t>(rows); ++row)
+    std::memcpy(static_cast<std::byte *>(to) + row * pitch,
+                static_cast<const std::byte *>(from) + row * bytes, bytes);
+}
+
 void HostDevice::show(std::span<const std::vector<int32_t> *const> lists,
                       std::span<rshard_table> shown) {
   for (size_t i = 0; i != lists.size(); ++i)

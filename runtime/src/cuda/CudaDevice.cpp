@@ -116,6 +116,30 @@ void CudaDevice::begin(int64_t rows) {
   commands.clear(); // of a step that was not run
 }
 
+void CudaDevice::put(void *to, uint64_t pitch, const void *from, uint64_t bytes,
+                     int64_t rows) {
+  play(); // what was asked for before comes first
+  if (failure || rows == 0)
+    return;
+  Context::Use use(*context);
+  const DriverApi &api = context->driver();
+  unsigned memory = hostMemory;
+  // The driver knows its own memory alone; any other is the host's.
+  if (api.pointerAttribute(&memory, memoryTypeOf, addressOf(from)) != 0)
+    memory = hostMemory;
+  RowCopy copy;
+  copy.from.memory = memory;
+  copy.from.host = memory == hostMemory ? from : nullptr;
+  copy.from.device = memory == hostMemory ? 0 : addressOf(from);
+  copy.from.pitch = bytes;
+  copy.to.memory = deviceMemory;
+  copy.to.device = addressOf(to);
+  copy.to.pitch = pitch;
+  copy.width = bytes;
+  copy.rows = static_cast<size_t>(rows);
+  keep(api.copyRows(&copy, queue.get()), "copying the caller's rows");
+}
+
 void CudaDevice::show(std::span<const std::vector<int32_t> *const> lists,
                       std::span<rshard_table> shown) {
   // A power of two for every table: those that grow from step to step seldom

@@ -28,6 +28,8 @@ public:
   Expected<void> write(void *to, std::span<const std::byte> bytes) override;
   void *stream() override { return queue.get(); }
   void begin(int64_t rows) override;
+  void put(void *to, uint64_t pitch, const void *from, uint64_t bytes,
+           int64_t rows) override;
   void show(std::span<const std::vector<int32_t> *const> lists,
             std::span<rshard_table> shown) override;
   void run(int32_t kernel, std::span<const rshard_argument> arguments) override;

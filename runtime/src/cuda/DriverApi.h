@@ -55,6 +55,25 @@ struct LaunchConfig {
 // CUlaunchAttributeID: a kernel may start before the one in front of it in the
 // stream has ended.
 constexpr int programmaticStreamSerialization = 6;
+
+// CUmemorytype, and the CUpointer_attribute that asks for it
+constexpr unsigned hostMemory = 1;
+constexpr unsigned deviceMemory = 2;
+constexpr int memoryTypeOf = 2;
+
+/// CUDA_MEMCPY2D: rows of `width` bytes.
+struct RowCopy {
+  struct End {
+    size_t x = 0, y = 0;
+    unsigned memory = 0;
+    const void *host = nullptr;
+    Address device = 0;
+    void *array = nullptr;
+    size_t pitch = 0;
+  } from, to;
+  size_t width = 0, rows = 0;
+};
+
 // CUdevice_attribute
 constexpr int multiprocessorCount = 16;
 constexpr int computeCapabilityMajor = 75;
@@ -97,6 +116,9 @@ constexpr Result unsupportedPtxVersion = 222;
     (void *, Address, size_t bytes, StreamHandle))                             \
   F(copyOnDevice, cuMemcpyDtoDAsync_v2,                                        \
     (Address to, Address from, size_t bytes, StreamHandle))                    \
+  F(copyRows, cuMemcpy2DAsync_v2, (const RowCopy *, StreamHandle))             \
+  F(pointerAttribute, cuPointerGetAttribute,                                   \
+    (void *value, int attribute, Address))                                     \
   F(fill, cuMemsetD8Async,                                                     \
     (Address, unsigned char, size_t bytes, StreamHandle))                      \
   F(streamCreate, cuStreamCreate, (StreamHandle *, unsigned flags))            \

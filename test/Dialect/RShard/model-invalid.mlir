@@ -333,3 +333,41 @@ func.func @layers(%x: tensor<?x8xf32>, %p: tensor<?xi32>) {
   %y = rshard.layers [@a, @a] [0, 1, 0] (%x, %p) : tensor<?x8xf32>, tensor<?xi32>
   return
 }
+
+// -----
+
+func.func @heads(%x: tensor<?x8x16xf32>) {
+  // expected-error @below {{'rshard.heads' op heads [6, 9) vs a range within the 8 of the input}}
+  %y = rshard.heads %x [6, 9) : tensor<?x8x16xf32> -> tensor<?x3x16xf32>
+  return
+}
+
+// -----
+
+func.func @heads(%x: tensor<?x8x16xf32>) {
+  // expected-error @below {{'rshard.heads' op heads [6, 6) vs a range within the 8 of the input}}
+  %y = rshard.heads %x [6, 6) : tensor<?x8x16xf32> -> tensor<?x1x16xf32>
+  return
+}
+
+// -----
+
+func.func @heads(%x: tensor<?x8x16xf32>) {
+  // expected-error @below {{'rshard.heads' op result 'tensor<?x2x16xf16>' vs 'tensor<?x2x16xf32>'}}
+  %y = rshard.heads %x [6, 8) : tensor<?x8x16xf32> -> tensor<?x2x16xf16>
+  return
+}
+
+// -----
+
+// A second layer could not take what the first returns.
+func.func private @a(%layer: index, %x: tensor<?x2x8xf32>, %p: tensor<?xi32>) -> tensor<?x1x8xf32> {
+  %q = rshard.heads %x [0, 1) : tensor<?x2x8xf32> -> tensor<?x1x8xf32>
+  %o = rshard.attention %q, %q, %q mask <full> scale 1.0 : tensor<?x1x8xf32>, tensor<?x1x8xf32>
+  return %o : tensor<?x1x8xf32>
+}
+func.func @layers(%x: tensor<?x2x8xf32>, %p: tensor<?xi32>) {
+  // expected-error @below {{'rshard.layers' op returns 'tensor<?x1x8xf32>' vs 'tensor<?x2x8xf32>', which the next of 2 layers takes}}
+  %y = rshard.layers [@a] [0, 0] (%x, %p) : tensor<?x2x8xf32>, tensor<?xi32> -> tensor<?x1x8xf32>
+  return
+}

@@ -60,6 +60,21 @@ module attributes {rshard.model = #rshard.model<architecture = "LlamaForCausalLM
     %l = rshard.linear %h, %table : (tensor<?x64xf32>, tensor<499x64xf32>) -> tensor<?x499xf32>
     return %l : tensor<?x499xf32>
   }
+  // Attention-only: the caller's rows are query, key and value heads, and the one layer returns rows of another type.
+  func.func private @attend(%layer: index, %rows: tensor<?x8x16xf32>, %positions: tensor<?xi32>) -> tensor<?x4x16xf32> {
+    // CHECK: rshard.heads %{{.*}} [0, 4) : tensor<?x8x16xf32> -> tensor<?x4x16xf32>
+    %q = rshard.heads %rows [0, 4) : tensor<?x8x16xf32> -> tensor<?x4x16xf32>
+    %k = rshard.heads %rows [4, 6) : tensor<?x8x16xf32> -> tensor<?x2x16xf32>
+    %v = rshard.heads %rows [6, 8) : tensor<?x8x16xf32> -> tensor<?x2x16xf32>
+    %o = rshard.attention %q, %k, %v mask <causal> scale 0.25 : tensor<?x4x16xf32>, tensor<?x2x16xf32>
+    return %o : tensor<?x4x16xf32>
+  }
+  func.func @attention_only(%rows: tensor<?x8x16xf32>, %positions: tensor<?xi32>) -> tensor<?x4x16xf32> {
+    // CHECK: rshard.layers [@attend] [0](%{{.*}}, %{{.*}}) : tensor<?x8x16xf32>, tensor<?xi32> -> tensor<?x4x16xf32>
+    %o = rshard.layers [@attend] [0] (%rows, %positions) : tensor<?x8x16xf32>, tensor<?xi32> -> tensor<?x4x16xf32>
+    return %o : tensor<?x4x16xf32>
+  }
+
   // Rows of every type; a linear and an embedding may change it.
   // CHECK-LABEL: func.func @types
   func.func @types(%ids: tensor<?xi32>, %h: tensor<?x64xf16>, %heads: tensor<?x4x16xbf16>) -> tensor<?x499xf32> {

@@ -111,6 +111,14 @@ func.func @comp(%self: index) attributes {rshard.role = #rshard.role<comp>} {
 
 // -----
 
+func.func @comp(%self: index) attributes {rshard.role = #rshard.role<comp>} {
+  // expected-error @below {{'rshard.rows' op in the program of role comp vs client}}
+  %x = rshard.rows : tensor<?x8x16xf32>
+  return
+}
+
+// -----
+
 func.func @attn(%self: index) attributes {rshard.role = #rshard.role<attn>} {
   // expected-error @below {{'rshard.positions' op in the program of role attn vs client or comp}}
   %p = rshard.positions %self : tensor<?xi32>

@@ -18,6 +18,8 @@ rshard.route @leave leave : [tensor<?x64xf32>]
 func.func @client(%self: index, %l: index, %table: tensor<10x64xf32>) -> tensor<?x64xf32> attributes {rshard.role = #rshard.role<client>} {
   // CHECK: rshard.tokens : tensor<?xi32>
   %t = rshard.tokens : tensor<?xi32>
+  // CHECK: rshard.rows : tensor<?x8x16xf32>
+  %rows = rshard.rows : tensor<?x8x16xf32>
   // CHECK: rshard.positions %{{.*}} : tensor<?xi32>
   %p = rshard.positions %self : tensor<?xi32>
   %x = rshard.embedding %t of %table : (tensor<?xi32>, tensor<10x64xf32>) -> tensor<?x64xf32>

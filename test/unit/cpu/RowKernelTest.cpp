@@ -323,6 +323,33 @@ TEST_P(RowKernel, GatherAndAppend) {
     }
 }
 
+TEST_P(RowKernel, Columns) {
+  struct Part {
+    int64_t total, first, width;
+  };
+  const Part parts[] = {{128, 0, 64}, {128, 96, 32}, {75, 3, 72}, {5, 4, 1}};
+  auto nameOf = [](const Part &part) {
+    return "columns_" + std::to_string(part.width) + "_from_" +
+           std::to_string(part.first) + "_of_" + std::to_string(part.total);
+  };
+  Kernels kernels(GetParam());
+  for (const Part &part : parts)
+    kernels.add(kernels.library().columns(part.total, part.first, part.width));
+  kernels.load();
+  Random random(29);
+  for (const Part &part : parts)
+    for (int64_t rows : rowCounts) {
+      Matrix<float> x = random.matrix(rows, part.total);
+      check(
+          rows, part.width,
+          [&](Matrix<float> &y, int64_t begin, int64_t count) {
+            kernels.call(nameOf(part), x.view(begin, count),
+                         y.view(begin, count));
+          },
+          [&](int64_t r, int64_t c) { return x(r, part.first + c); }, 0.0);
+    }
+}
+
 TEST_P(RowKernel, Merge) {
   const std::pair<int64_t, int64_t> shapes[] = {
       {9, 64}, {2, 8}, {3, 80}, {1, 1}};

@@ -192,36 +192,36 @@ TEST_F(Refusals, NameBothValues) {
   make("<causal>");
   auto nodes = Partitioned<double>::create(*partitioned, weights, 4);
   ASSERT_TRUE(succeeded(nodes));
-  EXPECT_EQ(getError([&] { return nodes->step({1}, 1, 1); }),
+  EXPECT_EQ(getError([&] { return nodes->step(Ids{1}, 1, 1); }),
             "C5: step at position 1 vs 0 to 0");
-  EXPECT_EQ(getError([&] { return nodes->step({}, 0, 0); }),
-            "step of 0 tokens at position 0 vs 1 to 4");
-  EXPECT_EQ(getError([&] { return nodes->step({1, 1, 1, 1, 1}, 0, 1); }),
-            "step of 5 tokens at position 0 vs 1 to 4");
-  EXPECT_EQ(getError([&] { return nodes->step({1}, 0, 2); }),
+  EXPECT_EQ(getError([&] { return nodes->step(Ids{}, 0, 0); }),
+            "step of 0 rows at position 0 vs 1 to 4");
+  EXPECT_EQ(getError([&] { return nodes->step(Ids{1, 1, 1, 1, 1}, 0, 1); }),
+            "step of 5 rows at position 0 vs 1 to 4");
+  EXPECT_EQ(getError([&] { return nodes->step(Ids{1}, 0, 2); }),
             "wanted rows: 2 vs 0 to 1");
-  EXPECT_EQ(getError([&] { return nodes->step({4}, 0, 1); }),
+  EXPECT_EQ(getError([&] { return nodes->step(Ids{4}, 0, 1); }),
             "'rshard.embedding' op id 4 vs 0 to 3");
-  EXPECT_EQ(getError([&] { return nodes->step({-1}, 0, 1); }),
+  EXPECT_EQ(getError([&] { return nodes->step(Ids{-1}, 0, 1); }),
             "'rshard.embedding' op id -1 vs 0 to 3");
   // None of them left a trace.
   EXPECT_EQ(nodes->length(), 0);
-  EXPECT_TRUE(succeeded(nodes->step({1, 2}, 0, 1)));
+  EXPECT_TRUE(succeeded(nodes->step(Ids{1, 2}, 0, 1)));
   EXPECT_EQ(nodes->length(), 2);
-  EXPECT_EQ(getError([&] { return nodes->step({1}, 3, 1); }),
+  EXPECT_EQ(getError([&] { return nodes->step(Ids{1}, 3, 1); }),
             "C5: step at position 3 vs 0 to 2");
-  EXPECT_TRUE(succeeded(nodes->step({1, 2, 3}, 1, 1)));
+  EXPECT_TRUE(succeeded(nodes->step(Ids{1, 2, 3}, 1, 1)));
 }
 
 TEST_F(Refusals, BidirectionalModelsTakeOneStep) {
   make("<full>");
   auto nodes = Partitioned<double>::create(*partitioned, weights, 4);
   ASSERT_TRUE(succeeded(nodes));
-  EXPECT_TRUE(succeeded(nodes->step({1, 2}, 0, 1)));
-  EXPECT_EQ(getError([&] { return nodes->step({1}, 2, 1); }),
+  EXPECT_TRUE(succeeded(nodes->step(Ids{1, 2}, 0, 1)));
+  EXPECT_EQ(getError([&] { return nodes->step(Ids{1}, 2, 1); }),
             "C5: step at position 2 vs 0: tokens of a bidirectional model see "
             "later ones");
-  EXPECT_TRUE(succeeded(nodes->step({1, 2, 3}, 0, 1)));
+  EXPECT_TRUE(succeeded(nodes->step(Ids{1, 2, 3}, 0, 1)));
 }
 
 TEST_F(Refusals, OtherPhases) {
@@ -250,7 +250,7 @@ TEST_F(Refusals, UnmatchedMessages) {
   auto nodes = Partitioned<double>::create(*partitioned, weights, 4);
   ASSERT_TRUE(succeeded(nodes));
   EXPECT_NE(getError([&] {
-              return nodes->step({1}, 0, 1);
+              return nodes->step(Ids{1}, 0, 1);
             }).find("C6: the programs wait for one another"),
             std::string::npos);
 }

@@ -73,6 +73,28 @@ TEST(Manifest, RoundTrips) {
   EXPECT_EQ(again->exchanges[1].tensors[0].type, ElementType::BF16);
 }
 
+TEST(Manifest, AttentionOnly) {
+  Manifest m = sample();
+  m.model.attentionOnly = true;
+  m.model.layers = 1;
+  m.model.layerMask = {1};
+  m.exchanges = standardExchanges(m.model, sampleTypes);
+  EXPECT_EQ(m.exchanges.front().tensors[0].width, 2 * (2 + 1 + 1));
+  EXPECT_EQ(m.exchanges.back().tensors[0].width, 4);
+  Expected<Manifest> again = Manifest::fromJson(m.toJson());
+  ASSERT_TRUE(again) << again.error().message;
+  EXPECT_TRUE(again->model.attentionOnly);
+  EXPECT_EQ(again->model.vocabulary, 0);
+  EXPECT_EQ(again->toJson(), m.toJson());
+  EXPECT_NE(errorAfter("\"vocabulary\":10", "\"attention_only\":true")
+                .find("model.layers is 3"),
+            std::string::npos);
+  EXPECT_NE(errorAfter("\"bidirectional\"",
+                       "\"attention_only\":true,\"bidirectional\"")
+                .find("model.vocabulary is not a known field"),
+            std::string::npos);
+}
+
 TEST(Manifest, KnowsRowClassesByName) {
   for (int i = 0; i <= static_cast<int>(RowClass::Workspace); ++i) {
     auto rows = static_cast<RowClass>(i);

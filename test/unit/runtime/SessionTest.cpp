@@ -271,7 +271,7 @@ TEST(Session, CountsThePredictedBytes) {
     for (int32_t c : toyMasks)
       masks.push_back(session->manifest().model.masks[static_cast<size_t>(c)]);
     auto predictor =
-        tokenset::Predictor::create(plan, masks, 40, {8, 8, 8, 8, 8, 4});
+        tokenset::Predictor::create(plan, masks, 40, {8, 8, 8, 8, 8, 8, 4});
     ASSERT_TRUE(predictor) << predictor.error().message;
     using Key = std::tuple<int, int32_t, int32_t, int32_t>;
     std::map<Key, int64_t> expected, seen;

@@ -53,8 +53,8 @@ void checkByBruteForce(Plan plan, const RowBytes &bytes,
       }
     }
     std::map<Key, int64_t> width = {
-        {{ExchangeKind::Enter, 0, 0, 0}, expectedBytes.hidden},
-        {{ExchangeKind::Leave, 0, 0, 0}, expectedBytes.hidden},
+        {{ExchangeKind::Enter, 0, 0, 0}, expectedBytes.enter},
+        {{ExchangeKind::Leave, 0, 0, 0}, expectedBytes.leave},
         {{ExchangeKind::Up, 0, 0, 0}, expectedBytes.query},
         {{ExchangeKind::Up, 0, 0, 1}, expectedBytes.key},
         {{ExchangeKind::Up, 0, 0, 2}, expectedBytes.value},
@@ -74,18 +74,20 @@ void checkByBruteForce(Plan plan, const RowBytes &bytes,
 }
 
 RC_GTEST_PROP(Prediction, byBruteForce, ()) {
-  RowBytes bytes{1000, 100, 10, 20, 300, 3};
+  RowBytes bytes{1000, 5000, 100, 10, 20, 300, 3};
   checkByBruteForce(drawPlan(), bytes, bytes);
 }
 
 RC_GTEST_PROP(Prediction, bytesFollowTheTypes, ()) {
   Plan plan = drawPlan();
-  RowWidths widths{draw(1, 100), draw(1, 100), draw(1, 100), draw(1, 9)};
+  RowWidths widths{draw(1, 100), draw(1, 100), draw(1, 100), draw(1, 100),
+                   draw(1, 9)};
   auto size = [](ElementType type) { return type == ElementType::F32 ? 4 : 2; };
   int64_t e = size(plan.types.activations), eo = size(plan.types.partials);
   checkByBruteForce(plan, rowBytes(widths, plan.types),
-                    {widths.hidden * e, widths.query * e, widths.key * e,
-                     widths.key * e, widths.query * eo, widths.heads * 4});
+                    {widths.enter * e, widths.leave * e, widths.query * e,
+                     widths.key * e, widths.key * e, widths.query * eo,
+                     widths.heads * 4});
 }
 
 /// Bytes of one kind of exchange, over all edges.
@@ -101,8 +103,9 @@ struct Model {
   int64_t layers, heads, keyHeads, headSize, elementBytes, partialBytes;
   RowBytes bytes() const {
     int64_t q = heads * headSize, k = keyHeads * headSize;
-    return {q * elementBytes, q * elementBytes, k * elementBytes,
-            k * elementBytes, q * partialBytes, heads * 4};
+    return {q * elementBytes, q * elementBytes, q * elementBytes,
+            k * elementBytes, k * elementBytes, q * partialBytes,
+            heads * 4};
   }
 };
 
@@ -218,7 +221,7 @@ TEST(Prediction, oneRankSendsNothing) {
   rule.ranks = 1;
   auto plan = makePlan(rule);
   auto predictor = Predictor::create(*plan, {Mask::causal()}, 64,
-                                     RowBytes{4, 4, 4, 4, 4, 4});
+                                     RowBytes{4, 4, 4, 4, 4, 4, 4});
   auto edges = predictor->predict({0, 39, 39});
   ASSERT_TRUE(bool(edges));
   EXPECT_EQ(edges->size(), 7u); // listed, with their rows
@@ -240,7 +243,7 @@ TEST(Prediction, setsWithoutCommonPeriod) {
   plan.T = split("T", 16777199);
   placeApart(plan);
   auto predictor = Predictor::create(plan, {Mask::windowed(3)}, 100,
-                                     RowBytes{1, 1, 1, 1, 1, 1});
+                                     RowBytes{1, 1, 1, 1, 1, 1, 1});
   ASSERT_TRUE(bool(predictor)) << predictor.error().message;
   auto edges = predictor->predict({0, 100, 1});
   BruteForce truth{plan, Mask::windowed(3), 100, {0, 100, 1}};

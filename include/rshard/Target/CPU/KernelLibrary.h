@@ -126,6 +126,9 @@ public:
   /// (id[?] i32, table[?,W], constant[W]?, y[?,W]).
   mlir::func::FuncOp embed(const EmbedParams &params);
 
+  /// (x[?,total], y[?,W]): y = columns [first, first + W) of x.
+  mlir::func::FuncOp columns(int64_t total, int64_t first, int64_t width);
+
   /// (pool[?,W], source[?] i32, y[?,W]): y[i] = pool[source[i]] for every i
   /// below the size of source.
   mlir::func::FuncOp gather(int64_t width);

@@ -181,6 +181,10 @@ public:
   /// (id[?] i32, table[?,W], constant[W]?, y[?,W]).
   mlir::SymbolRefAttr embed(const EmbedParams &params);
 
+  /// (x[?,total], y[?,W]): y = columns [first, first + W) of x.
+  mlir::SymbolRefAttr columns(int64_t total, int64_t first, int64_t width,
+                              mlir::Type element);
+
   /// (pool[?,W], source[?] i32, y[?,W]): y[i] = pool[source[i]] for every i
   /// below the size of source.
   mlir::SymbolRefAttr gather(int64_t width, mlir::Type element);

@@ -121,6 +121,9 @@ struct ExchangeSpec {
 
 struct ModelInfo {
   std::string architecture;
+  /// A step takes rows of queries, keys and values in place of token ids, there
+  /// is no vocabulary, and `hidden` is the width of the rows that leave.
+  bool attentionOnly = false;
   int64_t vocabulary = 0, hidden = 0, heads = 0, kvHeads = 0, headSize = 0,
           layers = 0;
   std::vector<tokenset::Mask> masks; ///< the mask classes
@@ -129,6 +132,11 @@ struct ModelInfo {
   bool bidirectional = false;        ///< one step only, from position 0
   bool hasHead = true;               ///< results are logits; else hidden rows
   std::vector<int32_t> endTokens;
+
+  /// Elements of a row that enters the layers.
+  int64_t enterWidth() const {
+    return attentionOnly ? (heads + 2 * kvHeads) * headSize : hidden;
+  }
 };
 
 /// Lower-case hexadecimal SHA-256, or empty where there is none.

@@ -26,14 +26,18 @@ rshard_artifact *rshard_artifact_open(const char *path, char **error);
 void rshard_artifact_free(rshard_artifact *artifact);
 /* What a caller needs to know of the model. */
 typedef struct rshard_model_info {
-  int64_t vocabulary;
-  int64_t hidden;
-  int64_t positions;         /* the most that a session may have */
-  int has_head;              /* results are logits; else hidden rows */
-  int bidirectional;         /* takes one step only, from position 0 */
+  int64_t vocabulary; /* 0: attention-only */
+  int64_t hidden;     /* attention-only: floats of a row that is returned */
+  int64_t positions;  /* the most that a session may have */
+  int has_head;       /* results are logits; else hidden rows */
+  int bidirectional;  /* takes one step only, from position 0 */
   const int32_t *end_tokens; /* a text ends with any of them; they live as long
                                 as the artifact */
   int64_t end_token_count;
+  int attention_only; /* takes rows of queries, keys and values:
+                         rshard_session_attend */
+  int64_t heads, key_heads, head_size;
+  const char *row_type; /* "f32", "bf16" or "f16": of those rows */
 } rshard_model_info;
 /* Fills `*info` and returns 0, or returns -1. */
 int rshard_artifact_model(const rshard_artifact *artifact,
@@ -50,8 +54,8 @@ void rshard_weights_free(rshard_weights *weights);
 
 /* 0 stands for the default: capacity of the model, largest step 512, on a GPU
  * 4096. all_rows: room for the results of every row of a step. NULL options are
- * all defaults. A session keeps what it needs: artifact and weights may be freed
- * before it. */
+ * all defaults. A session keeps what it needs: artifact and weights may be
+ * freed before it. Weights are NULL for a program that has none. */
 typedef struct rshard_session_options {
   int64_t capacity;
   int64_t largest_step;
@@ -72,10 +76,21 @@ void rshard_session_free(rshard_session *session);
 int64_t rshard_session_step(rshard_session *session, const int32_t *tokens,
                             int64_t count, int64_t position, int all_rows,
                             const float **rows, char **error);
+/* Attention-only: the attention of `rows` queries at positions [position,
+ * position + rows), after their keys and values were appended. query is [rows,
+ * heads, head_size], key and value are [rows, key_heads, head_size], row-major,
+ * of row_type; in the host's memory or, for a program on a GPU, in that GPU's,
+ * written by work that has ended. Positions as in rshard_session_step. Sets
+ * `*output` to [rows, heads x head_size] floats in the host's memory that live
+ * until the next step, and returns the number of rows, or -1. */
+int64_t rshard_session_attend(rshard_session *session, const void *query,
+                              const void *key, const void *value, int64_t rows,
+                              int64_t position, const float **output,
+                              char **error);
 int64_t rshard_session_length(const rshard_session *session);
 int64_t rshard_session_capacity(const rshard_session *session);
-/* Floats of a result row: the vocabulary, or the hidden size of a model without
- * a head. */
+/* Floats of a result row: the vocabulary, the hidden size of a model without a
+ * head, or heads x head_size. */
 int64_t rshard_session_width(const rshard_session *session);
 
 /* Threads of the process's worker pool; 0: as many as the process may run on.

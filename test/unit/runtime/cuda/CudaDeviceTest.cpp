@@ -137,6 +137,31 @@ TEST_F(CudaDeviceTest, MemoryIsZeroAndCopiesAndPoisonAreOrdered) {
   EXPECT_EQ(fakecuda::seen().copiesOnDevice, 1u);
 }
 
+// The caller's rows are in either memory; what was asked for before comes
+// first.
+TEST_F(CudaDeviceTest, PutsRowsApart) {
+  ready();
+  auto rows = memory({9, 9, 9, 9, 9, 9}), own = memory({3, 4});
+  std::vector<float> given{1, 2};
+  for (int64_t step : {1, 1000}) { // recorded, and played at once
+    device->begin(step);
+    device->poison(rows.get(), 24);
+    device->put(rows.get(), 12, given.data(), 4, 2);
+    device->put(rows.get() + 4, 12, own.get(), 4, 2);
+    std::vector<float> out = read(rows, 6);
+    EXPECT_EQ(out[0], 1);
+    EXPECT_EQ(out[1], 3);
+    EXPECT_NE(out[2], out[2]);
+    EXPECT_EQ(out[3], 2);
+    EXPECT_EQ(out[4], 4);
+    EXPECT_NE(out[5], out[5]);
+  }
+  EXPECT_EQ(fakecuda::seen().copiesOfRows, 4u);
+  device->put(rows.get(), 12, given.data(), 4, 0);
+  EXPECT_TRUE(device->finish());
+  EXPECT_EQ(fakecuda::seen().copiesOfRows, 4u);
+}
+
 TEST_F(CudaDeviceTest, TablesGrowAndNothingIsAllocatedAgain) {
   ready();
   std::vector<int32_t> list(3);

@@ -13,7 +13,7 @@ namespace rshard::tokenset {
 
 /// What a row of a tensor holds; its width and element type are the model's and
 /// the plan's.
-enum class RowContent { Hidden, Query, Key, Output, Lse };
+enum class RowContent { Enter, Query, Key, Output, Lse, Leave };
 
 /// One tensor of an exchange. Its rows land in buffer "pool.`name`", behind the
 /// rank's own ones, and leave from "`name`.send".

@@ -15,7 +15,8 @@ const char *exchangeName(ExchangeKind kind);
 
 /// Elements of one row of what a model's layers send.
 struct RowWidths {
-  int64_t hidden = 0;
+  int64_t enter = 0; ///< what the first layer takes
+  int64_t leave = 0; ///< what the last one returns
   int64_t query = 0;
   int64_t key = 0;   ///< and value
   int64_t heads = 0; ///< of the query
@@ -23,7 +24,8 @@ struct RowWidths {
 
 /// Bytes of one row of each tensor that is sent.
 struct RowBytes {
-  int64_t hidden = 0;  ///< enter and leave
+  int64_t enter = 0;
+  int64_t leave = 0;
   int64_t query = 0;   ///< up
   int64_t key = 0;     ///< up
   int64_t value = 0;   ///< up
