@@ -46,7 +46,7 @@ static void build(ModelBuilder &model) {
     Value x =
         model.embedTokens(tokens, {"embedding", "embeddings.word_embeddings"},
                           vocabulary, hidden);
-    Storage firstType;
+    WeightStorage firstType;
     firstType.rows = {0, 1, types};
     x = model.addRow(
         x, {"type", "embeddings.token_type_embeddings", false, firstType});

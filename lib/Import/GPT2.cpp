@@ -48,7 +48,7 @@ static void build(ModelBuilder &model) {
 
   const Module embedding = {"embedding", "wte"};
   // Conv1D keeps its matrices as [inputs, outputs].
-  const Storage conv = {.transposed = true, .rows = std::nullopt};
+  const WeightStorage conv = {.transposed = true, .rows = std::nullopt};
   auto norm = [&](Value x, StringRef symbol, StringRef tensor) {
     return model.norm(NormKind::Layer, x, {symbol, tensor, true}, eps);
   };
@@ -65,7 +65,7 @@ static void build(ModelBuilder &model) {
     Value h = norm(x, "attention_norm", "h.{}.ln_1");
     // One tensor holds queries, keys and values.
     auto project = [&](StringRef symbol, int64_t part) {
-      Storage rows = conv;
+      WeightStorage rows = conv;
       rows.rows = {part * hidden, (part + 1) * hidden, 3 * hidden};
       return model.linear(h, {symbol, "h.{}.attn.c_attn", true, rows},
                           {heads, headSize});

@@ -106,7 +106,8 @@ void ModelBuilder::setRotary(const Rotary &rotary) {
 //===----------------------------------------------------------------------===//
 
 Value ModelBuilder::parameter(StringRef symbol, StringRef tensor,
-                              ArrayRef<int64_t> shape, const Storage &storage) {
+                              ArrayRef<int64_t> shape,
+                              const WeightStorage &storage) {
   RankedTensorType type = declare(symbol, tensor, shape, storage);
   bool perLayer = tensor.contains("{}");
   return ParameterOp::create(builder, unknown, type, symbol,
@@ -141,7 +142,7 @@ Value ModelBuilder::linear(Value x, const Module &module,
                            module.storage);
   Value bias;
   if (module.bias) {
-    Storage storage;
+    WeightStorage storage;
     storage.rows = module.storage.rows;
     bias = parameter((module.symbol + ".bias").str(),
                      (module.tensor + ".bias").str(), {width}, storage);

@@ -24,7 +24,7 @@ struct RowRange {
 };
 
 /// How a weight lies in its tensor.
-struct Storage {
+struct WeightStorage {
   /// Stored as [columns, rows] (GPT-2's Conv1D).
   bool transposed = false;
   /// Of the matrix after transposition, or of the vector.
@@ -38,7 +38,7 @@ struct Module {
   llvm::StringRef symbol;
   llvm::StringRef tensor;
   bool bias = false;
-  Storage storage = {};
+  WeightStorage storage = {};
 };
 
 struct Rotary {
@@ -126,10 +126,11 @@ public:
 
 private:
   mlir::Value parameter(llvm::StringRef symbol, llvm::StringRef tensor,
-                        llvm::ArrayRef<int64_t> shape, const Storage &storage);
+                        llvm::ArrayRef<int64_t> shape,
+                        const WeightStorage &storage);
   mlir::RankedTensorType declare(llvm::StringRef symbol, llvm::StringRef tensor,
                                  llvm::ArrayRef<int64_t> shape,
-                                 const Storage &storage);
+                                 const WeightStorage &storage);
   mlir::Type check(llvm::StringRef tensor, llvm::ArrayRef<int64_t> shape,
                    mlir::Type expected);
   mlir::Value embed(mlir::Value ids, const Module &table, int64_t size,

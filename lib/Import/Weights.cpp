@@ -107,7 +107,7 @@ Type ModelBuilder::check(StringRef name, ArrayRef<int64_t> shape,
 
 RankedTensorType ModelBuilder::declare(StringRef symbol, StringRef tensor,
                                        ArrayRef<int64_t> shape,
-                                       const Storage &storage) {
+                                       const WeightStorage &storage) {
   if (auto found = weights.find(symbol); found != weights.end())
     return found->second;
 
