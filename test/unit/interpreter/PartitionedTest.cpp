@@ -231,7 +231,7 @@ TEST_F(Refusals, OtherPhases) {
             }),
             "holds no rshard.placement vs a module of the planned phase");
   EXPECT_EQ(
-      getError([&] { return runModel<double>(*partitioned, weights, {1}); }),
+      getError([&] { return runModel<double>(*partitioned, weights, Ids{1}); }),
       "holds no function @main vs a module of the model phase");
 }
 
