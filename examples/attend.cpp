@@ -21,9 +21,15 @@ static int fail(const Error &error) {
   return 1;
 }
 
-static std::vector<char> readFile(const char *path) {
+static Expected<std::vector<char>> readFile(const char *path) {
   std::ifstream in(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(in), {}};
+  std::vector<char> bytes;
+  char part[1 << 16];
+  while (in.read(part, sizeof(part)) || in.gcount() > 0)
+    bytes.insert(bytes.end(), part, part + in.gcount());
+  if (!in.eof())
+    return Error{std::string(path) + ": cannot be read"};
+  return bytes;
 }
 
 int main(int argc, char **argv) {
@@ -36,8 +42,14 @@ int main(int argc, char **argv) {
   if (!session)
     return fail(session.error());
 
-  std::vector<char> queries = readFile(argv[2]), keys = readFile(argv[3]),
-                    values = readFile(argv[4]);
+  std::vector<char> files[3];
+  for (int i = 0; i != 3; ++i) {
+    auto bytes = readFile(argv[2 + i]);
+    if (!bytes)
+      return fail(bytes.error());
+    files[i] = std::move(*bytes);
+  }
+  auto &[queries, keys, values] = files;
   const ModelInfo &model = artifact->manifest().model;
   size_t head = model.headSize * elementBytes(session->rowType());
   size_t queryBytes = model.heads * head, keyBytes = model.kvHeads * head;
@@ -46,7 +58,7 @@ int main(int argc, char **argv) {
     int64_t rows = 0;
     auto [end, code] =
         std::from_chars(word.data(), word.data() + word.size(), rows);
-    if (code != std::errc() || end != word.data() + word.size())
+    if (code != std::errc() || end != word.data() + word.size() || rows < 1)
       return fail({"'" + std::string(word) + "' vs a number of rows"});
     // A step appends: its keys and values are cached, each where its position
     // belongs, and its queries see what they may of all that is cached.

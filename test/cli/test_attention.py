@@ -122,6 +122,11 @@ def test_example_refuses(artifact, tmp_path):
 
     assert "weights, none were given" in refused(artifact, "q", "k", "v", 1)
     own = compiled(tmp_path, PROGRAMS["causal"], *PLANS["single"])
-    assert refused(own, "q", "k", "v", 1) == "error: the files end before row 1\n"
-    assert refused(own, "q", "k", "v", "x") == "error: 'x' vs a number of rows\n"
-    assert refused(own, "q", "k", "v", 0) == "error: a step needs at least one row, not 0\n"
+    files = [tmp_path / name for name in "qkv"]
+    for file in files:
+        file.write_bytes(b"")
+    assert refused(own, *files, 1) == "error: the files end before row 1\n"
+    for rows in ("x", "0", "-1"):
+        assert refused(own, *files, rows) == f"error: '{rows}' vs a number of rows\n"
+    for path in (tmp_path / "none", tmp_path):
+        assert refused(own, path, *files[1:], 1) == f"error: {path}: cannot be read\n"

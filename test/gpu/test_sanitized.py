@@ -49,8 +49,10 @@ def shrink(request):
     # More steps than a pipeline has stages, and a rest; columns of more than one tile, and a rest.
     inputs = 584 if request["inputs"] % 8 == 0 else 77
     joined = len(request["outputs"]) > 1
-    if head := request.get("headSize"):  # the values' columns are not rotated
-        return request | {"inputs": inputs, "outputs": [2 * head, head, head] if joined else [head], "rotatedHeads": 3 if joined else 1}
+    if head := request.get("headSize"):  # the values' columns are not rotated; for few rows, narrow weights neither
+        queries = 2112 // head + 1 if "small" in request["schedule"] else 2
+        return request | {"inputs": inputs, "outputs": [queries * head, head, head] if joined else [head],
+                          "rotatedHeads": queries + 1 if joined else 1}
     return request | {"inputs": inputs, "outputs": [200, 56, 24] if joined else [216]}
 
 
