@@ -20,6 +20,9 @@ using namespace rshard;
 static LogicalResult describeInput(ModuleOp module, RouteSet &routes,
                                    runtime::ModelInfo &info) {
   auto embed = module.lookupSymbol<func::FuncOp>("client.embed");
+  if (!embed && module.lookupSymbol<TableOp>("client.token"))
+    return module.emitError(
+        "holds no segment @client.embed vs a module of the scheduled phase");
   if (!embed) {
     info.attentionOnly = true;
     RouteOp enter = routes.getEnter();
@@ -28,7 +31,7 @@ static LogicalResult describeInput(ModuleOp module, RouteSet &routes,
       return enter.emitOpError("moves rows of ")
              << width << " vs " << info.enterWidth()
              << ", the query, key and value heads of an attention-only "
-                "program: there is no segment @client.embed";
+                "program: there is no table @client.token";
     return success();
   }
   embed.walk([&](EmbeddingOp op) {
