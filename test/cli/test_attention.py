@@ -5,6 +5,7 @@ import subprocess
 import numpy as np
 import pytest
 
+from attention_program import module
 from commandline import LLAMA, ROOT, RSHARD, refuse, relative_error, succeed
 
 ATTEND = RSHARD.parent.parent / "examples" / "rshard-example-attend"
@@ -17,25 +18,6 @@ PLANS = {
 # Mask, query heads, key heads, head size.
 PROGRAMS = {"causal": ("causal", 4, 2, 16), "window": ("window 7", 3, 3, 32), "full": ("full", 8, 1, 16)}
 ROWS = 48
-
-
-def module(mask, heads, key_heads, size, rope=False):
-    every, query, key = (f"tensor<?x{count}x{size}xf32>" for count in (heads + 2 * key_heads, heads, key_heads))
-    return f"""
-module attributes {{rshard.model = #rshard.model<architecture = "attention", positions = 64, end = [], hash = "">}} {{
-  func.func private @attend(%layer: index, %rows: {every}, %positions: tensor<?xi32>) -> {query} {{
-    %q = rshard.heads %rows [0, {heads}) : {every} -> {query}
-    %k = rshard.heads %rows [{heads}, {heads + key_heads}) : {every} -> {key}
-    %v = rshard.heads %rows [{heads + key_heads}, {heads + 2 * key_heads}) : {every} -> {key}
-    %o = rshard.attention %q, %k, %v mask <{mask}> scale {size ** -0.5} : {query}, {key}
-    return %o : {query}
-  }}
-  func.func @main(%rows: {every}, %positions: tensor<?xi32>) -> {query} {{
-    %o = rshard.layers [@attend] [0] (%rows, %positions) : {every}, tensor<?xi32> -> {query}
-    return %o : {query}
-  }}
-}}
-"""
 
 
 def attention(query, key, value, mask):
@@ -68,7 +50,7 @@ def attend(folder, artifact, rows, steps):
 
 
 def compiled(folder, program, *options):
-    (folder / "attention.mlir").write_text(module(*program))
+    (folder / "attention.mlir").write_text(module(*program, positions=64))
     succeed("compile", folder / "attention.mlir", *options, "-o", folder / "attention.rshard")
     return folder / "attention.rshard"
 

@@ -14,6 +14,9 @@ import subprocess
 import sys
 import tempfile
 
+from attention_program import module
+from tally import Tally
+
 # Mask, query heads, key heads, head size.
 PROGRAMS = {
     "causal": ("causal", 32, 8, 128),
@@ -22,26 +25,6 @@ PROGRAMS = {
 }
 STEPS = [[1], [700], [300, 1, 1, 17, 1, 380]]
 ALLOWED = 1.5
-
-
-def module(mask, heads, key_heads, size):
-    """The program in the model phase."""
-    every, query, key = (f"tensor<?x{count}x{size}xf32>" for count in (heads + 2 * key_heads, heads, key_heads))
-    return f"""
-module attributes {{rshard.model = #rshard.model<architecture = "attention", positions = 1024, end = [], hash = "">}} {{
-  func.func private @attend(%layer: index, %rows: {every}, %positions: tensor<?xi32>) -> {query} {{
-    %q = rshard.heads %rows [0, {heads}) : {every} -> {query}
-    %k = rshard.heads %rows [{heads}, {heads + key_heads}) : {every} -> {key}
-    %v = rshard.heads %rows [{heads + key_heads}, {heads + 2 * key_heads}) : {every} -> {key}
-    %o = rshard.attention %q, %k, %v mask <{mask}> scale {size ** -0.5} : {query}, {key}
-    return %o : {query}
-  }}
-  func.func @main(%rows: {every}, %positions: tensor<?xi32>) -> {query} {{
-    %o = rshard.layers [@attend] [0] (%rows, %positions) : {every}, tensor<?xi32> -> {query}
-    return %o : {query}
-  }}
-}}
-"""
 
 
 def attend(torch, rows, mask):
@@ -96,19 +79,15 @@ def check(torch, artifact, programs):
 def main(directory, *programs):
     if directory == "modules":
         for name, program in PROGRAMS.items():
-            pathlib.Path(programs[0], f"{name}.mlir").write_text(module(*program), encoding="utf-8")
+            pathlib.Path(programs[0], f"{name}.mlir").write_text(module(*program, positions=1024), encoding="utf-8")
         return 0
     import torch
 
-    passed = failed = 0
+    tally = Tally()
     for artifact in sorted(pathlib.Path(directory).glob("*.rshard")):
         problems, worst = check(torch, artifact, programs)
-        passed, failed = passed + (not problems), failed + bool(problems)
-        print(f"{'FAILED' if problems else 'ok'} {artifact.name}: error {worst:.2f} x PyTorch's", flush=True)
-        for problem in problems:
-            print("   ", problem)
-    print(f"{passed} passed, {failed} failed")
-    return 1 if failed or not passed else 0
+        tally.add(artifact, problems, worst)
+    return tally.finish()
 
 
 if __name__ == "__main__":

@@ -20,6 +20,8 @@ import torch
 import transformers
 from safetensors.torch import load_file
 
+from tally import Tally
+
 TYPES = {"bf16": torch.bfloat16, "f16": torch.float16}
 LENGTHS = (1, 2, 13, 64, 173)
 ALLOWED = 1.5
@@ -78,7 +80,7 @@ def check_artifact(program, artifact, directory, prompts, exact, peer, out):
 
 
 def main(artifacts, models, program):
-    passed = failed = 0
+    tally = Tally()
     with tempfile.TemporaryDirectory() as scratch:
         out = pathlib.Path(scratch)
         for directory in sorted(pathlib.Path(models).iterdir()):
@@ -96,12 +98,8 @@ def main(artifacts, models, program):
                     problems, worst = check_artifact(program, artifact, directory, prompts, exact, peers[kind], out)
                 except RuntimeError as error:
                     problems, worst = [str(error)], float("nan")
-                passed, failed = passed + (not problems), failed + bool(problems)
-                print(f"{'FAILED' if problems else 'ok'} {artifact.name}: error {worst:.2f} x PyTorch's", flush=True)
-                for problem in problems:
-                    print("   ", problem)
-    print(f"{passed} passed, {failed} failed")
-    return 1 if failed or not passed else 0
+                tally.add(artifact, problems, worst)
+    return tally.finish()
 
 
 if __name__ == "__main__":
