@@ -59,7 +59,7 @@ FusionRules SegmentKernels::fusionRules() const {
           .joinRopes = true,
           .gatedLinears = 8,
           .rotatedLinears = 64,
-          .prologues = [](NormOp norm) {
+          .inputNorms = [](NormOp norm) {
             return KernelLibrary::canNormalise(paramsOf(norm));
           }};
 }
@@ -185,7 +185,7 @@ LogicalResult SegmentKernels::emitLinear(const Step &step, Value y) {
   SmallVector<Value> behind;
   for (Value result : results)
     behind.push_back(at(result));
-  if (NormOp norm = step.prologue) {
+  if (NormOp norm = step.inputNorm) {
     params.normEpsilon = paramsOf(norm).epsilon;
     auto scale = vectorOf(norm, norm.getScale());
     if (failed(scale))
@@ -279,8 +279,9 @@ LogicalResult SegmentKernels::emitNorm(const Step &step, Value y) {
   arguments.push_back(y);
   SymbolRefAttr kernel = kernels.norm(paramsOf(op));
   Location loc = op.getLoc();
-  if (!step.prologue)
+  if (!step.leftToReaders)
     return run(loc, kernel, arguments);
+  // Products of few rows normalise them as they read them.
   Value rows = memref::DimOp::create(ops, loc, y, 0);
   Value few =
       arith::ConstantIndexOp::create(ops, loc, KernelLibrary::rowsNormalised);

@@ -231,8 +231,8 @@ LogicalResult SegmentPlan::collectSteps() {
     joinRopes();
   if (rules.rotatedLinears)
     joinRotations();
-  if (rules.prologues)
-    findPrologues();
+  if (rules.inputNorms)
+    leaveNorms();
   remarkFusion(segment, steps);
 
   for (auto [i, step] : llvm::enumerate(steps)) {
@@ -270,21 +270,21 @@ void SegmentPlan::joinLinears() {
 }
 
 /// A norm whose result only linears read may be left to them.
-void SegmentPlan::findPrologues() {
+void SegmentPlan::leaveNorms() {
   for (Step &step : steps) {
     auto norm = dyn_cast<NormOp>(step.op);
-    if (!norm || !rules.prologues(norm) ||
+    if (!norm || !rules.inputNorms(norm) ||
         !llvm::all_of(norm->getUses(), [&](OpOperand &use) {
           auto linear = dyn_cast<LinearOp>(use.getOwner());
           return linear && linear.getInput() == norm.getResult();
         }))
       continue;
-    step.prologue = norm;
+    step.leftToReaders = true;
     for (Step &reader : steps) {
       auto linear = dyn_cast<LinearOp>(reader.root);
       if (!linear || linear.getInput() != norm.getResult())
         continue;
-      reader.prologue = norm;
+      reader.inputNorm = norm;
       reader.reads.push_back(norm.getInput());
       // All of it is read for every element of the result.
       llvm::erase_if(reader.inPlace, [&](const Step::TakeOver &taken) {

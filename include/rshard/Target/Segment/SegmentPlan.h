@@ -35,10 +35,11 @@ struct Step {
   std::optional<Activation> activation;
   mlir::Value residual; ///< added to a linear or embedding
   mlir::Value constant; ///< row added to an embedding
-  /// The norm that makes a linear's input: the call may take the norm's input
-  /// instead, which is kept for it. Of the norm's step: all that reads its
-  /// result may.
-  NormOp prologue;
+  /// Of a linear: the norm that makes its input and that the call may compute
+  /// itself, from the norm's input.
+  NormOp inputNorm;
+  /// Of a norm: all that reads its result may compute it themselves.
+  bool leftToReaders = false;
   /// Tensors of rows that the call reads.
   llvm::SmallVector<mlir::Value, 4> reads;
   /// Those whose storage a result may take over, because the kernel reads an
@@ -66,7 +67,7 @@ struct FusionRules {
   /// results, if the size of heads is a multiple of this; 0: never.
   int64_t rotatedLinears = 0;
   /// The norms that linears of their results can compute themselves.
-  bool (*prologues)(NormOp) = nullptr;
+  bool (*inputNorms)(NormOp) = nullptr;
 };
 
 struct Storage {
@@ -100,7 +101,7 @@ private:
   mlir::LogicalResult collectSteps();
   void joinLinears();
   void joinRopes();
-  void findPrologues();
+  void leaveNorms();
   void joinRotations();
   bool joinRotation(Step &linear, const Step &rotation);
   Step stepOf(mlir::Operation &op);
