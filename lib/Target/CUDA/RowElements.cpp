@@ -17,6 +17,10 @@ int64_t threadsFor(int64_t accesses) {
   return std::min<int64_t>(256, (accesses + 31) / 32 * 32);
 }
 
+Long elementAt(DeviceBuilder &k, Int row, int64_t width, Int column) {
+  return k.widen(row) * width + k.widen(column);
+}
+
 SmallVector<Float> loadElements(DeviceBuilder &k, Global base, Long offset,
                                 Type element, int64_t count, bool constant) {
   Global from = k.at(base, offset, element);

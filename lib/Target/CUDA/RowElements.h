@@ -15,6 +15,9 @@ int64_t elementsPerAccess(int64_t width, mlir::Type element);
 /// Threads of a block that handles one row of so many accesses.
 int64_t threadsFor(int64_t accesses);
 
+/// The offset of a column of a row, in rows of `width` elements.
+Long elementAt(DeviceBuilder &k, Int row, int64_t width, Int column);
+
 /// `count` elements from `offset` on, widened to f32; f32, bf16 or f16. The
 /// address is a multiple of the access.
 llvm::SmallVector<Float> loadElements(DeviceBuilder &k, Global base,
