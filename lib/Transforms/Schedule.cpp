@@ -1,6 +1,7 @@
 //===- Schedule.cpp - one driver for all ranks, with explicit messages ----===//
 
 #include "AttnProgram.h"
+#include "ElideMerges.h"
 #include "NCCL/NCCL.h"
 #include "Scheduler.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
@@ -25,32 +26,6 @@ static LogicalResult checkResults(func::FuncOp client) {
   return success();
 }
 
-/// If rows keep their order, a merge gives back the one partial of every row.
-/// If that has the type of its result, segments read it themselves, and what
-/// said how to merge is no argument any more.
-void Scheduler::elideMerges() {
-  for (auto segment : module.getOps<func::FuncOp>()) {
-    BitVector dead(segment.getNumArguments());
-    for (auto merge : llvm::make_early_inc_range(segment.getOps<MergeOp>())) {
-      if (merge.getOutput().getType() != merge.getResult().getType())
-        continue;
-      Value rest[] = {merge.getLse(), merge.getBegin(), merge.getSource()};
-      merge.getResult().replaceAllUsesWith(merge.getOutput());
-      merge.erase();
-      for (Value value : rest)
-        if (auto argument = dyn_cast<BlockArgument>(value);
-            argument && argument.use_empty())
-          dead.set(argument.getArgNumber());
-    }
-    if (dead.none() || failed(segment.eraseArguments(dead)))
-      continue;
-    module.walk([&](func::CallOp call) {
-      if (call.getCallee() == segment.getSymName())
-        call->eraseOperands(dead);
-    });
-  }
-}
-
 LogicalResult Scheduler::run() {
   FailureOr<tokenset::Plan> plan = readPlan(module);
   if (failed(plan))
@@ -68,7 +43,7 @@ LogicalResult Scheduler::run() {
   routes = *foundRoutes;
   keepsOrder = tokenset::keepsRowOrder(*plan);
   if (keepsOrder)
-    elideMerges();
+    elideMerges(module);
   FailureOr<SmallVector<PartialAttentionOp>> attentions =
       readAttnProgram(programs->get(Role::Attn), *routes);
   if (failed(attentions))

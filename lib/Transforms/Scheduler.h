@@ -47,8 +47,6 @@ public:
   int64_t numExchanges = 0, numBuffers = 0, numTables = 0;
 
 private:
-  void elideMerges();
-
   // The programs, op by op (SchedulePrograms.cpp).
   mlir::LogicalResult walk(mlir::Block &block, DriverBuilder &b);
   mlir::LogicalResult schedule(mlir::Operation &op, DriverBuilder &b);

@@ -1,13 +1,19 @@
 // RUN: rshard-opt %s --rshard-plan="comp=2 cluster=1 period=2" --rshard-partition --rshard-schedule --remarks-filter=".*" -o /dev/null 2>&1 | FileCheck %s
 // RUN: rshard-opt %s --rshard-plan="comp=2 cluster=1 period=2" --rshard-partition --rshard-schedule --convert-rshard-to-cpu=cpu=x86-64-v3 --remarks-filter="segment" -o /dev/null 2>&1 | FileCheck %s --check-prefix=FUSE
+// RUN: rshard-opt %s --rshard-plan="comp=1 attn=1x1" --rshard-partition --rshard-schedule --remarks-filter="schedule" -o /dev/null 2>&1 | FileCheck %s --check-prefix=ELIDED
+// RUN: rshard-opt %s --rshard-plan="comp=1 attn=1x1 activations=bf16 partials=f32" --rshard-partition --rshard-schedule --remarks-filter="schedule" -o /dev/null 2>&1 | FileCheck %s --check-prefix=WIDE
 
 // What the passes decided, at the op that it is about.
-// CHECK-DAG: remarks.mlir:[[#@LINE + 12]]:1: remark: [Analysis] recompute {{.*}}Function=layer{{.*}}Operations=1
+// CHECK-DAG: remarks.mlir:[[#@LINE + 16]]:1: remark: [Analysis] recompute {{.*}}Function=layer{{.*}}Operations=1
 // CHECK-DAG: [Passed] segment {{.*}}Function=layer.layer
 // CHECK-DAG: [Passed] exchange {{.*}}Function=enter{{.*}}Group=enter
 // Queries, keys and values go in one group of messages.
 // CHECK-DAG: [Passed] exchange {{.*}}Function=up0{{.*}}Group="query + key + value"
 // CHECK-DAG: [Passed] exchange {{.*}}Function=down0{{.*}}Group="partial.o + partial.lse"
+
+// One partial a row is the merged row, unless they are of different types.
+// ELIDED: [Passed] elide-merge {{.*}}Function=layer.layer{{.*}}Reason="every row has one partial"
+// WIDE: [Missed] elide-merge {{.*}}Function=layer.layer{{.*}}Reason="partials are f32 vs bf16 of the merged rows"
 
 // The output projection takes its residual along.
 // FUSE: [Passed] fuse {{.*}}Function=layer.layer{{.*}}Kernel="rshard.linear + rshard.add"

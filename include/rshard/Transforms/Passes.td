@@ -124,6 +124,9 @@ def SchedulePass : Pass<"rshard-schedule", "::mlir::ModuleOp"> {
     the driver runs the segments of its nodes: on the rows of all its CompNodes at once, then cell by cell in node order.
     A rank whose tables are empty runs through without waiting.
 
+    With one CompNode and a grid of one cell every row has one partial, and merging gives it back as it is: such merges are
+    removed (`elide-merge` among the remarks), unless they change the type of rows.
+
     With the model of `rshard-plan`:
 
     ```mlir
