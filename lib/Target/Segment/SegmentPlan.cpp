@@ -1,8 +1,8 @@
 //===- SegmentPlan.cpp - steps and storage of one segment -----------------===//
 
 #include "rshard/Target/Segment/SegmentPlan.h"
+#include "SegmentRemarks.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
-#include "mlir/IR/Remarks.h"
 #include "mlir/IR/TypeUtilities.h"
 #include "llvm/ADT/STLExtras.h"
 #include "llvm/ADT/StringExtras.h"
@@ -192,10 +192,7 @@ static void remarkFusion(func::FuncOp segment, ArrayRef<Step> steps) {
       continue;
     // In the order of the program: a group is found at its end.
     std::reverse(names.begin(), names.end());
-    remark::passed(
-        step.op->getLoc(),
-        remark::RemarkOpts::name("fuse").category("segment").function(
-            segment.getSymName()))
+    remark::passed(step.op->getLoc(), segmentRemark(segment, "fuse"))
         << remark::metric("Kernel", llvm::join(names, " + "));
   }
 }
@@ -267,31 +264,6 @@ void SegmentPlan::joinLinears() {
     ++numFused;
   }
   steps = std::move(joined);
-}
-
-/// A norm whose result only linears read may be left to them.
-void SegmentPlan::leaveNorms() {
-  for (Step &step : steps) {
-    auto norm = dyn_cast<NormOp>(step.op);
-    if (!norm || !rules.inputNorms(norm) ||
-        !llvm::all_of(norm->getUses(), [&](OpOperand &use) {
-          auto linear = dyn_cast<LinearOp>(use.getOwner());
-          return linear && linear.getInput() == norm.getResult();
-        }))
-      continue;
-    step.leftToReaders = true;
-    for (Step &reader : steps) {
-      auto linear = dyn_cast<LinearOp>(reader.root);
-      if (!linear || linear.getInput() != norm.getResult())
-        continue;
-      reader.inputNorm = norm;
-      reader.reads.push_back(norm.getInput());
-      // All of it is read for every element of the result.
-      llvm::erase_if(reader.inPlace, [&](const Step::TakeOver &taken) {
-        return taken.from == norm.getInput();
-      });
-    }
-  }
 }
 
 } // namespace rshard

@@ -1,5 +1,6 @@
 //===- SegmentRotations.cpp - which steps rotate queries and keys ---------===//
 
+#include "SegmentRemarks.h"
 #include "rshard/Target/Segment/SegmentPlan.h"
 #include "llvm/ADT/STLExtras.h"
 
@@ -46,42 +47,67 @@ void SegmentPlan::joinRopes() {
   }
 }
 
-/// Makes `linear` compute `rotation` too, if that is of its first results,
-/// which nothing else needs, and all results are whole heads without a bias.
-bool SegmentPlan::joinRotation(Step &linear, const Step &rotation) {
-  if (linear.op != linear.root || !isa<LinearOp>(linear.op) ||
-      !isa<RopeOp>(rotation.op) || cast<LinearOp>(linear.op).getBias())
-    return false;
+/// Why `linear`, which makes what `rotation` turns first, cannot compute it
+/// too; empty if it can: what is rotated are its first results, which nothing
+/// else needs, and all results are whole heads without a bias.
+static StringRef whyApart(const Step &linear, const Step &rotation,
+                          int64_t headMultiple) {
+  if (linear.op != linear.root)
+    return "the product's results are more than sums";
+  if (cast<LinearOp>(linear.op).getBias())
+    return "the product has a bias";
   SmallVector<Value, 3> sums = linear.results(), rotated = rotation.results();
   int64_t head = cast<ShapedType>(rotation.result.getType()).getShape().back();
-  auto rope = cast<RopeOp>(rotation.op);
-  if (head % rules.rotatedLinears != 0 || rotated.size() > sums.size() ||
-      !isa<BlockArgument>(rope.getPositions()) ||
-      llvm::any_of(sums,
-                   [&](Value sum) { return getRowWidth(sum) % head != 0; }))
-    return false;
-  for (auto [turned, sum] : llvm::zip_first(rotated, sums))
-    if (turned.getDefiningOp<RopeOp>().getInput() != sum || !sum.hasOneUse())
-      return false;
-  for (auto [i, value] : llvm::enumerate(rotated)) {
-    (i == 0 ? linear.op : linear.others[i - 1]) = value.getDefiningOp();
-    ++numFused;
+  if (head % headMultiple != 0 || llvm::any_of(sums, [&](Value sum) {
+        return getRowWidth(sum) % head != 0;
+      }))
+    return "no product has a kernel for heads of this size";
+  if (!isa<BlockArgument>(cast<RopeOp>(rotation.op).getPositions()))
+    return "the segment computes the positions";
+  if (rotated.size() > sums.size())
+    return "rows of other products are rotated with them";
+  for (auto [turned, sum] : llvm::zip_first(rotated, sums)) {
+    if (turned.getDefiningOp<RopeOp>().getInput() != sum)
+      return "they are not the product's first results";
+    if (!sum.hasOneUse())
+      return "something else reads the product's results";
   }
+  return "";
+}
+
+/// Makes `linear` compute `rotation` too.
+static void takeOver(Step &linear, const Step &rotation) {
+  for (auto [i, value] : llvm::enumerate(rotation.results()))
+    (i == 0 ? linear.op : linear.others[i - 1]) = value.getDefiningOp();
   linear.result = rotation.result;
-  linear.reads.push_back(rope.getPositions());
-  return true;
+  linear.reads.push_back(cast<RopeOp>(rotation.op).getPositions());
 }
 
 /// A rotation becomes part of the step of the linears that it belongs to, at
 /// their place: they read nothing that is made later.
 void SegmentPlan::joinRotations() {
-  for (size_t i = 0; i < steps.size(); ++i)
-    if (llvm::any_of(MutableArrayRef(steps).take_front(i), [&](Step &linear) {
-          return joinRotation(linear, steps[i]);
-        })) {
-      steps.erase(steps.begin() + static_cast<ptrdiff_t>(i));
-      --i;
+  for (size_t i = 0; i < steps.size(); ++i) {
+    const Step &rotation = steps[i];
+    auto rope = dyn_cast<RopeOp>(rotation.op);
+    if (!rope || rope.getOperation() != rotation.root)
+      continue;
+    auto *linear = llvm::find_if(steps, [&](const Step &step) {
+      return isa<LinearOp>(step.root) &&
+             llvm::is_contained(step.results(), rope.getInput());
+    });
+    StringRef reason = linear == steps.end()
+                           ? "no product makes the rows"
+                           : whyApart(*linear, rotation, rules.rotatedLinears);
+    if (!reason.empty()) {
+      remark::missed(rope.getLoc(), segmentRemark(segment, "rotate"))
+          << remark::reason("{0}", reason);
+      continue;
     }
+    takeOver(*linear, rotation);
+    numFused += static_cast<int64_t>(rotation.results().size());
+    steps.erase(steps.begin() + static_cast<ptrdiff_t>(i));
+    --i;
+  }
 }
 
 } // namespace rshard

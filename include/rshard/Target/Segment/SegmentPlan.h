@@ -103,7 +103,6 @@ private:
   void joinRopes();
   void leaveNorms();
   void joinRotations();
-  bool joinRotation(Step &linear, const Step &rotation);
   Step stepOf(mlir::Operation &op);
   void assignOutputs(MayAlias mayAlias);
   void assignWorkspace();

@@ -1,0 +1,78 @@
+// RUN: rshard-opt %s --convert-rshard-to-cuda --remarks-filter="segment" -o /dev/null 2>&1 | FileCheck %s
+
+// Norms and rotations that products compute, and why others are kernels of their own.
+
+rshard.weight @scale "scale" : tensor<128xf32>
+rshard.weight @w "w" : tensor<128x128xf32>
+rshard.weight @b "b" : tensor<128xf32>
+rshard.rotary @r64 [1.0, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.29, 0.28, 0.27, 0.26, 0.25, 0.24, 0.23, 0.22,
+                    0.21, 0.2, 0.19, 0.18, 0.17, 0.16, 0.15, 0.14, 0.13, 0.12, 0.11, 0.1, 0.09, 0.08, 0.07, 0.06] scale 1.0
+rshard.rotary @r8 [1.0, 0.9, 0.8, 0.7] scale 1.0
+rshard.buffer @rotary.r64 rows "positions" : memref<?x64xf32>
+rshard.buffer @rotary.r8 rows "positions" : memref<?x8xf32>
+rshard.buffer @comp.x rows "comp" : memref<?x128xbf16>
+rshard.buffer @pool.query rows "pool_query" : memref<?x128xbf16>
+rshard.buffer @pool.other rows "pool_query" : memref<?x128xbf16>
+rshard.table @comp.position
+
+func.func private @taken(%layer: index, %x: tensor<?x128xbf16>, %p: tensor<?xi32>) -> tensor<?x2x64xbf16> {
+  %s = rshard.parameter @scale : tensor<128xf32>
+  %w = rshard.parameter @w : tensor<128x128xf32>
+  // CHECK-DAG: [[#@LINE + 1]]:{{.*}}: remark: [Passed] leave-norm {{.*}}Function=taken | Reason="products of few rows compute it themselves"
+  %n = rshard.norm rms %x, %s eps 1.0e-05 : tensor<?x128xbf16>, tensor<128xf32>
+  %q = rshard.linear %n, %w : (tensor<?x128xbf16>, tensor<128x128xf32>) -> tensor<?x2x64xbf16>
+  // CHECK-DAG: [[#@LINE + 1]]:{{.*}}: remark: [Passed] fuse {{.*}}Function=taken | Kernel="rshard.linear + rshard.rope"
+  %r = rshard.rope %q at %p by @r64 : tensor<?x2x64xbf16>, tensor<?xi32>
+  return %r : tensor<?x2x64xbf16>
+}
+
+func.func private @layernorm(%layer: index, %x: tensor<?x128xbf16>, %p: tensor<?xi32>) -> tensor<?x2x64xbf16> {
+  %s = rshard.parameter @scale : tensor<128xf32>
+  %b = rshard.parameter @b : tensor<128xf32>
+  %w = rshard.parameter @w : tensor<128x128xf32>
+  // CHECK-DAG: [[#@LINE + 1]]:{{.*}}: remark: [Missed] leave-norm {{.*}}Function=layernorm | Reason="no product has a kernel for it"
+  %n = rshard.norm layer %x, %s bias %b eps 1.0e-05 : tensor<?x128xbf16>, tensor<128xf32>, tensor<128xf32>
+  %q = rshard.linear %n, %w bias %b : (tensor<?x128xbf16>, tensor<128x128xf32>, tensor<128xf32>) -> tensor<?x2x64xbf16>
+  // CHECK-DAG: [[#@LINE + 1]]:{{.*}}: remark: [Missed] rotate {{.*}}Function=layernorm | Reason="the product has a bias"
+  %r = rshard.rope %q at %p by @r64 : tensor<?x2x64xbf16>, tensor<?xi32>
+  return %r : tensor<?x2x64xbf16>
+}
+
+func.func private @head_norm(%layer: index, %x: tensor<?x128xbf16>, %p: tensor<?xi32>) -> (tensor<?x128xbf16>, tensor<?x16x8xbf16>) {
+  %s = rshard.parameter @scale : tensor<128xf32>
+  %w = rshard.parameter @w : tensor<128x128xf32>
+  // CHECK-DAG: [[#@LINE + 1]]:{{.*}}: remark: [Missed] leave-norm {{.*}}Function=head_norm | Reason="something else than products reads its result"
+  %n = rshard.norm rms %x, %s eps 1.0e-05 : tensor<?x128xbf16>, tensor<128xf32>
+  %q = rshard.linear %n, %w : (tensor<?x128xbf16>, tensor<128x128xf32>) -> tensor<?x16x8xbf16>
+  // CHECK-DAG: [[#@LINE + 1]]:{{.*}}: remark: [Missed] rotate {{.*}}Function=head_norm | Reason="no product has a kernel for heads of this size"
+  %r = rshard.rope %q at %p by @r8 : tensor<?x16x8xbf16>, tensor<?xi32>
+  return %n, %r : tensor<?x128xbf16>, tensor<?x16x8xbf16>
+}
+
+func.func private @apart(%layer: index, %x: tensor<?x2x64xbf16>, %p: tensor<?xi32>) -> tensor<?x2x64xbf16> {
+  // CHECK-DAG: [[#@LINE + 1]]:{{.*}}: remark: [Missed] rotate {{.*}}Function=apart | Reason="no product makes the rows"
+  %r = rshard.rope %x at %p by @r64 : tensor<?x2x64xbf16>, tensor<?xi32>
+  return %r : tensor<?x2x64xbf16>
+}
+
+func.func private @both(%layer: index, %x: tensor<?x128xbf16>, %p: tensor<?xi32>) -> (tensor<?x2x64xbf16>, tensor<?x2x64xbf16>) {
+  %w = rshard.parameter @w : tensor<128x128xf32>
+  %q = rshard.linear %x, %w : (tensor<?x128xbf16>, tensor<128x128xf32>) -> tensor<?x2x64xbf16>
+  // CHECK-DAG: [[#@LINE + 1]]:{{.*}}: remark: [Missed] rotate {{.*}}Function=both | Reason="something else reads the product's results"
+  %r = rshard.rope %q at %p by @r64 : tensor<?x2x64xbf16>, tensor<?xi32>
+  return %q, %r : tensor<?x2x64xbf16>, tensor<?x2x64xbf16>
+}
+
+func.func @step(%frame: !rshard.frame) {
+  %c0 = arith.constant 0 : index
+  %x = rshard.get_buffer %frame[@comp.x] : memref<?x128xbf16>
+  %q = rshard.get_buffer %frame[@pool.query] : memref<?x128xbf16>
+  %o = rshard.get_buffer %frame[@pool.other] : memref<?x128xbf16>
+  %p = rshard.get_table %frame[@comp.position] : memref<?xi32>
+  rshard.launch @taken layer %c0 of %frame ins(%x, %p) outs(%q) : (memref<?x128xbf16>, memref<?xi32>) -> memref<?x128xbf16>
+  rshard.launch @layernorm layer %c0 of %frame ins(%x, %p) outs(%q) : (memref<?x128xbf16>, memref<?xi32>) -> memref<?x128xbf16>
+  rshard.launch @head_norm layer %c0 of %frame ins(%x, %p) outs(%o, %q) : (memref<?x128xbf16>, memref<?xi32>) -> (memref<?x128xbf16>, memref<?x128xbf16>)
+  rshard.launch @apart layer %c0 of %frame ins(%x, %p) outs(%q) : (memref<?x128xbf16>, memref<?xi32>) -> memref<?x128xbf16>
+  rshard.launch @both layer %c0 of %frame ins(%x, %p) outs(%o, %q) : (memref<?x128xbf16>, memref<?xi32>) -> (memref<?x128xbf16>, memref<?x128xbf16>)
+  return
+}
