@@ -4,6 +4,7 @@
 #include "RShard/RShard.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
+#include "rshard/Plan/ModelInput.h"
 #include "rshard/Plan/PlanSymbols.h"
 #include "rshard/Plan/RouteSet.h"
 #include "rshard/Target/CUDA/Assemble.h"
@@ -19,11 +20,7 @@ using namespace rshard;
 /// layer. Rows go to the CompNodes as they are.
 static LogicalResult describeInput(ModuleOp module, RouteSet &routes,
                                    runtime::ModelInfo &info) {
-  auto embed = module.lookupSymbol<func::FuncOp>("client.embed");
-  if (!embed && module.lookupSymbol<TableOp>("client.token"))
-    return module.emitError(
-        "holds no segment @client.embed vs a module of the scheduled phase");
-  if (!embed) {
+  if (!takesTokens(module)) {
     info.attentionOnly = true;
     RouteOp enter = routes.getEnter();
     if (int64_t width = getRowWidth(enter.getTensor(0));
@@ -31,9 +28,14 @@ static LogicalResult describeInput(ModuleOp module, RouteSet &routes,
       return enter.emitOpError("moves rows of ")
              << width << " vs " << info.enterWidth()
              << ", the query, key and value heads of an attention-only "
-                "program: there is no table @client.token";
+                "program: there is no table @"
+             << tokenTableName;
     return success();
   }
+  auto embed = module.lookupSymbol<func::FuncOp>("client.embed");
+  if (!embed)
+    return module.emitError(
+        "holds no segment @client.embed vs a module of the scheduled phase");
   embed.walk([&](EmbeddingOp op) {
     if (op.getIds() == embed.getArgument(1))
       info.vocabulary = cast<ShapedType>(op.getTable().getType()).getDimSize(0);

@@ -3,6 +3,7 @@
 #include "rshard/Driver/ModelFacts.h"
 #include "RShard/RShard.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "rshard/Plan/ModelInput.h"
 #include "rshard/Plan/PlanSymbols.h"
 
 using namespace mlir;
@@ -61,7 +62,5 @@ FailureOr<bool> rshard::isAttentionOnly(ModuleOp module) {
   FailureOr<LayersOp> layers = findLayers(module);
   if (failed(layers))
     return failure();
-  TypeRange inputs =
-      (*layers)->getParentOfType<func::FuncOp>().getArgumentTypes();
-  return !inputs.empty() && inputs.front() == layers->getInput().getType();
+  return isAttentionOnly(*layers);
 }

@@ -3,6 +3,7 @@
 #include "Partitioner.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/IR/Remarks.h"
+#include "rshard/Plan/ModelInput.h"
 #include "rshard/Plan/PlanSymbols.h"
 #include "rshard/Transforms/Passes.h"
 
@@ -16,9 +17,9 @@ using namespace rshard;
 
 /// The model is called with token ids or with rows, and with their positions.
 LogicalResult Partitioner::checkInputs() {
-  ArrayRef<Type> inputs = main.getFunctionType().getInputs();
-  takesRows = inputs.size() == 2 && inputs[0] == rows && inputs[1] == ids;
-  if ((!takesRows && inputs != ArrayRef<Type>{ids, ids}) ||
+  takesRows = isAttentionOnly(layers);
+  if (main.getFunctionType().getInputs() !=
+          ArrayRef<Type>{takesRows ? rows : ids, ids} ||
       main.getNumResults() != 1)
     return main.emitOpError("has type ")
            << main.getFunctionType()

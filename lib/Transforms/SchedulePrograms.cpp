@@ -2,6 +2,7 @@
 
 #include "Scheduler.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
+#include "rshard/Plan/ModelInput.h"
 #include "llvm/ADT/TypeSwitch.h"
 
 using namespace mlir;
@@ -160,7 +161,7 @@ LogicalResult Scheduler::schedule(Operation &op, DriverBuilder &b) {
         b.clone(op, scalars);
         return success();
       })
-      .Case([&](TokensOp) { return whole("client.token"); })
+      .Case([&](TokensOp) { return whole(tokenTableName); })
       .Case([&](RowsOp rows) {
         // The caller writes them where the client sends from.
         places[rows] = clientRows;
