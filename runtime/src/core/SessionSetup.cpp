@@ -195,7 +195,7 @@ Expected<Session> Session::create(const Artifact &artifact,
     return Error{artifact.path().string() + ": the program takes " +
                  std::to_string(manifest.weightSlots()) +
                  " weights, none were given"};
-  return create(artifact, Weights::random(manifest, 0), std::move(options));
+  return create(artifact, Weights::none(), std::move(options));
 }
 
 Expected<Session> Session::create(const Artifact &artifact,
@@ -205,13 +205,13 @@ Expected<Session> Session::create(const Artifact &artifact,
   state->manifest = artifact.manifest();
   const ModelInfo &model = state->manifest.model;
   std::string content;
-  if (!weights.isRandom() && !state->manifest.hashes.content.empty()) {
+  if (weights.areOfModel() && !state->manifest.hashes.content.empty()) {
     Expected<std::string> hash = weights.content(options.progress);
     if (!hash)
       return hash.error();
     content = std::move(*hash);
   }
-  if (!weights.isRandom())
+  if (weights.areOfModel())
     if (Expected<void> same = artifact.checkModel(weights.identity(), content);
         !same)
       return same.error();

@@ -95,7 +95,13 @@ Weights Weights::random(const Manifest &manifest, uint64_t seed) {
   return out;
 }
 
-bool Weights::isRandom() const { return state->seed.has_value(); }
+Weights Weights::none() {
+  Weights out;
+  out.state = std::make_shared<State>();
+  return out;
+}
+
+bool Weights::areOfModel() const { return !state->identity.empty(); }
 const SafeTensors &Weights::tensors() const { return state->tensors; }
 const std::string &Weights::identity() const { return state->identity; }
 Expected<std::string> Weights::content(const Progress &progress) const {

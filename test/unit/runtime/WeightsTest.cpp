@@ -353,11 +353,25 @@ std::vector<float> randomSlot(uint64_t seed, const WeightSpec &weight,
   Manifest manifest;
   manifest.weights = {weight};
   Weights weights = Weights::random(manifest, seed);
-  EXPECT_TRUE(weights.isRandom());
+  EXPECT_FALSE(weights.areOfModel());
   auto packed = weights.pack(manifest);
   EXPECT_TRUE(packed) << packed.error().message;
   auto *data = static_cast<const float *>((*packed)->slots()[0]);
   return {data, data + count};
+}
+
+TEST(NoWeights, AreForProgramsThatListNone) {
+  Weights none = Weights::none();
+  EXPECT_FALSE(none.areOfModel());
+  Manifest manifest;
+  auto packed = none.pack(manifest);
+  ASSERT_TRUE(packed) << packed.error().message;
+  EXPECT_EQ((*packed)->packedBytes(), 0u);
+  manifest.weights = {spec({8, 8}, "rows:f32")};
+  auto refused = none.pack(manifest);
+  ASSERT_FALSE(refused);
+  EXPECT_NE(refused.error().message.find("\"w\""), std::string::npos)
+      << refused.error().message;
 }
 
 TEST(RandomWeights, DependOnSeedAndPlaceInTheTensorAlone) {

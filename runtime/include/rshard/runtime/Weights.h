@@ -45,8 +45,10 @@ public:
   /// and tensor: for benchmarks, where no file is needed. Matrices keep the
   /// size of rows that pass through, scales are near 1, biases near 0.
   static Weights random(const Manifest &manifest, uint64_t seed);
-  /// Then they are no model's, and go with any.
-  bool isRandom() const;
+  /// For a program that lists none.
+  static Weights none();
+  /// They were opened: random ones and none are no model's, and go with any.
+  bool areOfModel() const;
 
   const SafeTensors &tensors() const;
   /// C10: hash of configuration and tensor table.
