@@ -61,7 +61,7 @@ static FailureOr<runtime::ModelInfo> describeModel(ModuleOp module) {
   FailureOr<RouteSet> routes = RouteSet::create(module);
   if (failed(routes))
     return failure();
-  info.hidden = getRowWidth(routes->getLeave().getTensor(0));
+  info.leaveWidth = getRowWidth(routes->getLeave().getTensor(0));
   for (int64_t number = 0; number < routes->getNumClasses(); ++number) {
     RouteOp query = routes->getQuery(number);
     info.heads = query.getTensor(0).getDimSize(1);

@@ -401,7 +401,7 @@ TEST(AttentionEntry, FromC) {
   ASSERT_EQ(rshard_artifact_model(artifact, &info, &error), 0) << error;
   EXPECT_EQ(info.attention_only, 1);
   EXPECT_EQ(info.vocabulary, 0);
-  EXPECT_EQ(info.hidden, a.heads * a.headSize);
+  EXPECT_EQ(info.leave_width, a.heads * a.headSize);
   EXPECT_EQ(info.heads, a.heads);
   EXPECT_EQ(info.key_heads, a.keyHeads);
   EXPECT_EQ(info.head_size, a.headSize);
@@ -420,7 +420,7 @@ TEST(AttentionEntry, FromC) {
                                     rows, position, &output, &error),
               rows)
         << error;
-    auto width = static_cast<size_t>(info.hidden);
+    auto width = static_cast<size_t>(info.leave_width);
     EXPECT_LT(relativeError(
                   {output, static_cast<size_t>(rows) * width},
                   std::span(all).subspan(static_cast<size_t>(position) * width,

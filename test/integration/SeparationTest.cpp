@@ -109,7 +109,7 @@ TEST_P(SeparationTest, BytesAreThePredictedOnes) {
     const runtime::ModelInfo &info = session.manifest().model;
     int64_t f32 = 4;
     tokenset::RowBytes bytes;
-    bytes.enter = bytes.leave = info.hidden * f32;
+    bytes.enter = bytes.leave = info.leaveWidth * f32;
     bytes.query = bytes.partial = info.heads * info.headSize * f32;
     bytes.key = bytes.value = info.kvHeads * info.headSize * f32;
     bytes.lse = info.heads * f32;

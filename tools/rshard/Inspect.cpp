@@ -30,7 +30,7 @@ static void printSummary(const runtime::Artifact &artifact) {
   line("producer", manifest.producer);
   line("abi", count(manifest.abi));
   line("architecture", model.architecture);
-  line("layers", count(model.layers) + " of " + count(model.hidden) + " (" +
+  line("layers", count(model.layers) + " of " + count(model.leaveWidth) + " (" +
                      count(model.heads) + " heads, " + count(model.kvHeads) +
                      " key heads of " + count(model.headSize) + ")");
   if (model.attentionOnly)

@@ -127,7 +127,7 @@ static ModelFacts getFacts(const runtime::ModelInfo &model) {
     facts.layerMasks.push_back(model.masks[static_cast<size_t>(mask)]);
   facts.positions = model.maxPositions;
   facts.widths = {.enter = model.enterWidth(),
-                  .leave = model.hidden,
+                  .leave = model.leaveWidth,
                   .query = model.heads * model.headSize,
                   .key = model.kvHeads * model.headSize,
                   .heads = model.heads};

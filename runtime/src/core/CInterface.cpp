@@ -8,6 +8,7 @@ namespace tokenset = rshard::tokenset;
 
 struct rshard_artifact {
   Artifact artifact;
+  tokenset::RowTypes types; ///< of its plan
 };
 struct rshard_weights {
   Weights weights;
@@ -54,7 +55,14 @@ rshard_artifact *rshard_artifact_open(const char *path, char **error) {
   return guarded(nullptr, error, [&]() -> Expected<rshard_artifact *> {
     if (!path)
       return Error{"path is NULL"};
-    return handle<rshard_artifact>(Artifact::open(path));
+    Expected<Artifact> artifact = Artifact::open(path);
+    if (!artifact)
+      return artifact.error();
+    Expected<tokenset::Plan> plan =
+        tokenset::parsePlan(artifact->manifest().plan);
+    if (!plan)
+      return Error{std::string(path) + ": plan: " + plan.error().message};
+    return new rshard_artifact{std::move(*artifact), plan->types};
   });
 }
 void rshard_artifact_free(rshard_artifact *artifact) { delete artifact; }
@@ -66,17 +74,13 @@ int rshard_artifact_model(const rshard_artifact *artifact,
       return Error{"artifact is NULL"};
     if (!info)
       return Error{"info is NULL"};
-    const Manifest &manifest = artifact->artifact.manifest();
-    const ModelInfo &model = manifest.model;
-    Expected<tokenset::Plan> plan = tokenset::parsePlan(manifest.plan);
-    if (!plan)
-      return Error{"plan: " + plan.error().message};
-    *info = {model.vocabulary, model.hidden, model.maxPositions, model.hasHead,
-             model.bidirectional, model.endTokens.data(),
+    const ModelInfo &model = artifact->artifact.manifest().model;
+    *info = {model.vocabulary, model.leaveWidth, model.maxPositions,
+             model.hasHead, model.bidirectional, model.endTokens.data(),
              static_cast<int64_t>(model.endTokens.size()), model.attentionOnly,
              model.heads, model.kvHeads, model.headSize,
              // Names are literals.
-             tokenset::elementTypeName(plan->types.activations).data()};
+             tokenset::elementTypeName(artifact->types.activations).data()};
     return 0;
   });
 }

@@ -47,7 +47,7 @@ json modelJson(const ModelInfo &model) {
     masks.push_back({{"kind", maskKinds[static_cast<size_t>(mask.kind)]},
                      {"window", mask.window}});
   json out = {{"architecture", model.architecture},
-              {"hidden", model.hidden},
+              {"leave_width", model.leaveWidth},
               {"heads", model.heads},
               {"kv_heads", model.kvHeads},
               {"head_size", model.headSize},
@@ -72,7 +72,7 @@ void readModel(const json &value, std::string &error, ModelInfo &out) {
     fields.read("attention_only", out.attentionOnly);
   if (!out.attentionOnly)
     readPositive(fields, "vocabulary", out.vocabulary);
-  readPositive(fields, "hidden", out.hidden);
+  readPositive(fields, "leave_width", out.leaveWidth);
   readPositive(fields, "heads", out.heads);
   readPositive(fields, "kv_heads", out.kvHeads);
   readPositive(fields, "head_size", out.headSize);
@@ -365,7 +365,7 @@ std::vector<ExchangeSpec> standardExchanges(const ModelInfo &model,
     case RowContent::Enter:
       return {model.enterWidth(), types.activations};
     case RowContent::Leave:
-      return {model.hidden, types.activations};
+      return {model.leaveWidth, types.activations};
     case RowContent::Query:
       return {model.heads * model.headSize, types.activations};
     case RowContent::Key:

@@ -14,7 +14,7 @@ protected:
   ArtifactTest() {
     manifest.abi = RSHARD_ABI_VERSION;
     ModelInfo &model = manifest.model;
-    model.vocabulary = model.hidden = model.heads = model.kvHeads = 1;
+    model.vocabulary = model.leaveWidth = model.heads = model.kvHeads = 1;
     model.headSize = model.layers = model.maxPositions = 1;
     model.masks = {tokenset::Mask::causal()};
     model.layerMask = {0};

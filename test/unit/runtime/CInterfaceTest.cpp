@@ -71,7 +71,7 @@ TEST_F(CInterface, TellsOfTheModel) {
   ASSERT_EQ(rshard_artifact_model(artifact, &info, error.out()), 0);
   const ModelInfo &model = manifest.model;
   EXPECT_EQ(info.vocabulary, model.vocabulary);
-  EXPECT_EQ(info.hidden, model.hidden);
+  EXPECT_EQ(info.leave_width, model.leaveWidth);
   EXPECT_EQ(info.positions, model.maxPositions);
   EXPECT_EQ(info.has_head, 1);
   EXPECT_EQ(info.bidirectional, 0);
@@ -82,6 +82,14 @@ TEST_F(CInterface, TellsOfTheModel) {
   EXPECT_EQ(error.str(), "artifact is NULL");
   EXPECT_EQ(rshard_artifact_model(artifact, nullptr, error.out()), -1);
   EXPECT_EQ(error.str(), "info is NULL");
+}
+
+TEST_F(CInterface, RefusesAPlanThatIsNone) {
+  manifest.plan = "{}";
+  ASSERT_TRUE(model.artifact(manifest));
+  EXPECT_EQ(rshard_artifact_open(path().c_str(), error.out()), nullptr);
+  EXPECT_NE(error.str().find("toy.rshard: plan: "), std::string::npos)
+      << error.str();
 }
 
 /// The message of a count that no position can be added to.

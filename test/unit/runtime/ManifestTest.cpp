@@ -15,7 +15,7 @@ Manifest sample() {
   m.producer = "rshard 0";
   m.model.architecture = "Toy";
   m.model.vocabulary = 10;
-  m.model.hidden = 4;
+  m.model.leaveWidth = 4;
   m.model.heads = 2;
   m.model.kvHeads = 1;
   m.model.headSize = 2;

@@ -95,7 +95,7 @@ public:
     m.abi = RSHARD_ABI_VERSION;
     m.model.architecture = "Toy";
     m.model.vocabulary = toyVocabulary;
-    m.model.hidden = m.model.headSize = toyHidden;
+    m.model.leaveWidth = m.model.headSize = toyHidden;
     m.model.heads = m.model.kvHeads = 1;
     m.model.layers = toyLayers;
     m.model.masks = {tokenset::Mask::causal(), tokenset::Mask::windowed(3)};

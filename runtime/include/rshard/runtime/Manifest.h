@@ -121,11 +121,13 @@ struct ExchangeSpec {
 
 struct ModelInfo {
   std::string architecture;
-  /// A step takes rows of queries, keys and values in place of token ids, there
-  /// is no vocabulary, and `hidden` is the width of the rows that leave.
+  /// A step takes rows of queries, keys and values in place of token ids, and
+  /// there is no vocabulary.
   bool attentionOnly = false;
-  int64_t vocabulary = 0, hidden = 0, heads = 0, kvHeads = 0, headSize = 0,
-          layers = 0;
+  int64_t vocabulary = 0, heads = 0, kvHeads = 0, headSize = 0, layers = 0;
+  /// Elements of a row that leaves the layers: the hidden size or,
+  /// attention-only, heads * headSize.
+  int64_t leaveWidth = 0;
   std::vector<tokenset::Mask> masks; ///< the mask classes
   std::vector<int32_t> layerMask;    ///< per layer: its class
   int64_t maxPositions = 0;          ///< the most positions a session may have
@@ -135,7 +137,7 @@ struct ModelInfo {
 
   /// Elements of a row that enters the layers.
   int64_t enterWidth() const {
-    return attentionOnly ? (heads + 2 * kvHeads) * headSize : hidden;
+    return attentionOnly ? (heads + 2 * kvHeads) * headSize : leaveWidth;
   }
 };
 

@@ -26,11 +26,12 @@ rshard_artifact *rshard_artifact_open(const char *path, char **error);
 void rshard_artifact_free(rshard_artifact *artifact);
 /* What a caller needs to know of the model. */
 typedef struct rshard_model_info {
-  int64_t vocabulary; /* 0: attention-only */
-  int64_t hidden;     /* attention-only: floats of a row that is returned */
-  int64_t positions;  /* the most that a session may have */
-  int has_head;       /* results are logits; else hidden rows */
-  int bidirectional;  /* takes one step only, from position 0 */
+  int64_t vocabulary;  /* 0: attention-only */
+  int64_t leave_width; /* elements of a row that leaves the layers: the hidden
+                          size or, attention-only, heads x head_size */
+  int64_t positions;   /* the most that a session may have */
+  int has_head;        /* results are logits; else hidden rows */
+  int bidirectional;   /* takes one step only, from position 0 */
   const int32_t *end_tokens; /* a text ends with any of them; they live as long
                                 as the artifact */
   int64_t end_token_count;

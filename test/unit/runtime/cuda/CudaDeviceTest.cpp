@@ -27,7 +27,7 @@ protected:
     manifest.target = {
         .name = "cuda", .cpu = "any", .features = {}, .chip = "sm_90a"};
     manifest.model.architecture = "Toy";
-    manifest.model.vocabulary = manifest.model.hidden = 2;
+    manifest.model.vocabulary = manifest.model.leaveWidth = 2;
     manifest.model.headSize = manifest.model.layers = 2;
     manifest.model.heads = manifest.model.kvHeads = 1;
     manifest.model.masks = {tokenset::Mask::causal()};
