@@ -24,6 +24,7 @@ FailureOr<OwningOpRef<ModuleOp>> generateKernels(ModuleOp scheduled) {
   OwningOpRef<ModuleOp> module = scheduled.clone();
   PassManager passes(module->getContext());
   passes.addPass(createConvertToKernels());
+  passes.addPass(createVerifyOverlap());
   if (failed(passes.run(*module)))
     return failure();
   return module;

@@ -65,4 +65,45 @@ def ConvertToKernels : Pass<"convert-rshard-to-cuda", "mlir::ModuleOp"> {
   ];
 }
 
+def VerifyOverlap : Pass<"rshard-verify-overlap", "mlir::ModuleOp"> {
+  let summary = "Check that overlapping kernels wait before they touch what others write";
+  let description = [{
+    A kernel may start before the ones in front of it have ended. This checks of every kernel, an `llvm.func` with the
+    attribute `rshard.kernel`, that on all paths `griddepcontrol.wait` comes before
+
+    - everything that writes to global memory,
+    - every load from there that is not marked as invariant (`ld.global.nc` in inline PTX).
+
+    Copies of the tensor memory accelerator into shared memory count as loads: those in front of the wait as invariant
+    ones, as nothing else tells them apart.
+
+    What a kernel reads that way, no kernel may write, and that depends on what it is given: every `rshard.run` of the
+    module must pass a weight, a table of the frame, or a buffer of rows `positions` (angles), which the runtime writes
+    before a step. An address that cannot be followed back to its argument is an error, like an argument that cannot be
+    followed to what it is a view of.
+
+    ```mlir
+    // kernel.mlir
+    gpu.module @kernels {
+      llvm.func @copy(%x: !llvm.ptr<1>, %y: !llvm.ptr<1>)
+          attributes {rshard.kernel = #rshard.kernel<threads = 32, shared = 0, blocks = 1, resident = 0, grid [<0, 1>] parameters [#rshard.pointer<0>, #rshard.pointer<1>]>} {
+        %0 = llvm.load %x invariant : !llvm.ptr<1> -> i32
+        llvm.inline_asm has_side_effects "griddepcontrol.wait;", "~{memory}" : () -> ()
+        llvm.store %0, %y : i32, !llvm.ptr<1>
+        llvm.return
+      }
+    }
+    ```
+
+    is in order, where every run of it passes a weight for `x`. Nothing changes:
+
+    ```mlir
+    // rshard-opt kernel.mlir --rshard-verify-overlap
+    %0 = llvm.load %x invariant : !llvm.ptr<1> -> i32
+    llvm.inline_asm has_side_effects "griddepcontrol.wait;", "~{memory}" : () -> ()
+    llvm.store %0, %y : i32, !llvm.ptr<1>
+    ```
+  }];
+}
+
 #endif // RSHARD_TARGET_CUDA_PASSES

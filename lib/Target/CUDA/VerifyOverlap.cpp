@@ -1,0 +1,262 @@
+//===- VerifyOverlap.cpp - kernels wait for what others write -------------===//
+
+#include "RShard/RShard.h"
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/Dialect/LLVMIR/LLVMDialect.h"
+#include "mlir/Dialect/LLVMIR/NVVMDialect.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
+#include "mlir/Interfaces/ViewLikeInterface.h"
+#include "rshard/Target/CUDA/GenerateKernels.h"
+#include "rshard/Target/CUDA/Passes.h"
+#include "llvm/ADT/TypeSwitch.h"
+#include <map>
+#include <set>
+
+namespace rshard::cuda {
+#define GEN_PASS_DEF_VERIFYOVERLAP
+#include "rshard/Target/CUDA/Passes.h.inc"
+} // namespace rshard::cuda
+
+using namespace mlir;
+using namespace rshard;
+
+//===----------------------------------------------------------------------===//
+// What a kernel does
+//===----------------------------------------------------------------------===//
+
+namespace {
+
+/// What an operation does to global memory.
+enum class Access {
+  None,
+  Constant, ///< a load that is marked: no kernel writes there
+  Copy,     ///< a load; in front of the wait it counts as a marked one
+  Other
+};
+
+class KernelCheck {
+public:
+  explicit KernelCheck(LLVM::LLVMFuncOp kernel) : kernel(kernel) {}
+
+  LogicalResult run();
+  /// The kernel's parameters where it reads what no kernel may write.
+  const std::set<unsigned> &getConstants() const { return constants; }
+
+private:
+  /// Visits what is executed in order. `waited`: on all paths that lead here;
+  /// returns the same of the end.
+  FailureOr<bool> visit(Block &block, bool waited);
+  FailureOr<bool> visitRegions(Operation &op, bool waited);
+  LogicalResult addConstant(Operation &op);
+
+  LLVM::LLVMFuncOp kernel;
+  std::set<unsigned> constants;
+};
+
+} // namespace
+
+static bool isGlobalAddress(Value value) {
+  auto type = dyn_cast<LLVM::LLVMPointerType>(value.getType());
+  return type && type.getAddressSpace() <= 1; // 0: wherever it points
+}
+
+/// Whatever takes an address in global memory accesses it, unless it is known
+/// not to.
+static Access accessOf(Operation &op) {
+  if (llvm::none_of(op.getOperands(), isGlobalAddress))
+    return Access::None;
+  return llvm::TypeSwitch<Operation *, Access>(&op)
+      .Case<LLVM::GEPOp, LLVM::AddrSpaceCastOp, arith::SelectOp,
+            NVVM::PrefetchOp>([](auto) { return Access::None; })
+      .Case([](LLVM::LoadOp load) {
+        return load.getInvariant() ? Access::Constant : Access::Other;
+      })
+      .Case([](LLVM::InlineAsmOp code) {
+        return code.getAsmString().starts_with("ld.global.nc.")
+                   ? Access::Constant
+                   : Access::Other;
+      })
+      .Case([](NVVM::CpAsyncBulkTensorGlobalToSharedClusterOp) {
+        return Access::Copy;
+      })
+      .Default([](Operation *op) {
+        return isa<scf::SCFDialect>(op->getDialect()) ? Access::None
+                                                      : Access::Other;
+      });
+}
+
+static bool isWait(Operation &op) {
+  auto code = dyn_cast<LLVM::InlineAsmOp>(op);
+  return code && code.getAsmString().starts_with("griddepcontrol.wait;") &&
+         code.getConstraints().contains("~{memory}");
+}
+
+LogicalResult KernelCheck::run() {
+  if (!kernel.getBody().hasOneBlock())
+    return kernel.emitOpError("has ")
+           << kernel.getBody().getBlocks().size()
+           << " blocks vs 1: a kernel's branches and loops are those of scf";
+  return visit(kernel.getBody().front(), false);
+}
+
+FailureOr<bool> KernelCheck::visit(Block &block, bool waited) {
+  for (Operation &op : block) {
+    Access access = accessOf(op);
+    if (isWait(op)) {
+      waited = true;
+    } else if (access == Access::Constant ||
+               (access == Access::Copy && !waited)) {
+      if (failed(addConstant(op)))
+        return failure();
+    } else if (access == Access::Other && !waited) {
+      return op.emitOpError(
+          "touches global memory in front of griddepcontrol.wait vs behind it: "
+          "earlier kernels may still write there");
+    } else if (op.getNumRegions()) {
+      FailureOr<bool> after = visitRegions(op, waited);
+      if (failed(after))
+        return failure();
+      waited = *after;
+    }
+  }
+  return waited;
+}
+
+FailureOr<bool> KernelCheck::visitRegions(Operation &op, bool waited) {
+  if (auto loop = dyn_cast<scf::WhileOp>(op)) {
+    FailureOr<bool> tested = visit(*loop.getBeforeBody(), waited);
+    if (failed(tested) || failed(visit(*loop.getAfterBody(), *tested)))
+      return failure();
+    return *tested;
+  }
+  // Others may run none of their regions, or one.
+  bool all = isa<scf::IfOp>(op);
+  for (Region &region : op.getRegions()) {
+    all &= !region.empty();
+    for (Block &block : region) {
+      FailureOr<bool> end = visit(block, waited);
+      if (failed(end))
+        return failure();
+      all &= *end;
+    }
+  }
+  return waited || all;
+}
+
+/// Follows the addresses that `op` takes back to the kernel's parameters.
+LogicalResult KernelCheck::addConstant(Operation &op) {
+  SmallVector<Value> open =
+      llvm::filter_to_vector(op.getOperands(), isGlobalAddress);
+  while (!open.empty()) {
+    Value address = open.pop_back_val();
+    if (auto argument = dyn_cast<BlockArgument>(address)) {
+      if (argument.getOwner()->getParentOp() == kernel) {
+        constants.insert(argument.getArgNumber());
+        continue;
+      }
+    } else if (isa<LLVM::GEPOp, LLVM::AddrSpaceCastOp, arith::SelectOp>(
+                   address.getDefiningOp())) {
+      llvm::append_range(
+          open, llvm::make_filter_range(address.getDefiningOp()->getOperands(),
+                                        isGlobalAddress));
+      continue;
+    }
+    return op.emitOpError("reads what no kernel may write from an address that "
+                          "is not computed from a parameter of the kernel");
+  }
+  return success();
+}
+
+//===----------------------------------------------------------------------===//
+// What a module gives its kernels
+//===----------------------------------------------------------------------===//
+
+namespace {
+
+class VerifyOverlap : public cuda::impl::VerifyOverlapBase<VerifyOverlap> {
+  void runOnOperation() override;
+  LogicalResult checkRun(RunOp run, const std::set<unsigned> &constants);
+  /// Whether `memory` is written before a step alone.
+  bool isConstant(Value memory);
+
+  std::map<StringRef, SmallVector<func::CallOp>> calls; ///< by callee
+};
+
+} // namespace
+
+bool VerifyOverlap::isConstant(Value memory) {
+  while (auto view = memory.getDefiningOp<ViewLikeOpInterface>())
+    memory = view.getViewSource();
+  if (auto argument = dyn_cast<BlockArgument>(memory)) {
+    auto segment = dyn_cast<func::FuncOp>(argument.getOwner()->getParentOp());
+    return segment && segment.isPrivate() &&
+           llvm::all_of(calls[segment.getSymName()], [&](func::CallOp call) {
+             return isConstant(call.getOperand(argument.getArgNumber()));
+           });
+  }
+  if (auto get = memory.getDefiningOp<GetBufferOp>()) {
+    auto buffer = getOperation().lookupSymbol<BufferOp>(get.getBuffer());
+    return buffer && buffer.getRows() == "positions";
+  }
+  return isa_and_present<GetWeightOp, GetTableOp>(memory.getDefiningOp());
+}
+
+LogicalResult VerifyOverlap::checkRun(RunOp run,
+                                      const std::set<unsigned> &constants) {
+  Operation *kernel =
+      SymbolTable::lookupNearestSymbolFrom(run, run.getKernelAttr());
+  ArrayRef<Attribute> parameters =
+      kernel->getAttrOfType<KernelAttr>(kernelAttrName).getParameters();
+  for (unsigned parameter : constants) {
+    auto pointer = dyn_cast<PointerAttr>(parameters[parameter]);
+    auto map = dyn_cast<MapAttr>(parameters[parameter]);
+    if (!pointer && !map)
+      continue; // no memory of the module
+    int64_t number = pointer ? pointer.getArgument() : map.getArgument();
+    if (isConstant(run.getArguments()[number]))
+      continue;
+    InFlightDiagnostic diag = run.emitOpError("argument ")
+                              << number
+                              << ": memory that kernels may write vs a weight, "
+                                 "a table or rows of positions";
+    diag.attachNote(kernel->getLoc())
+        << "the kernel reads it before earlier ones have ended";
+    return diag;
+  }
+  return success();
+}
+
+void VerifyOverlap::runOnOperation() {
+  ModuleOp module = getOperation();
+  calls.clear();
+  std::map<Operation *, std::set<unsigned>> constants;
+  for (auto kernels : module.getOps<gpu::GPUModuleOp>())
+    for (auto kernel : kernels.getOps<LLVM::LLVMFuncOp>()) {
+      auto launch = kernel->getAttrOfType<KernelAttr>(kernelAttrName);
+      if (!launch || kernel.isExternal())
+        continue;
+      if (kernel.getNumArguments() != launch.getParameters().size()) {
+        kernel.emitOpError("takes ")
+            << kernel.getNumArguments() << " parameters vs "
+            << launch.getParameters().size() << " that it is launched with";
+        return signalPassFailure();
+      }
+      KernelCheck check(kernel);
+      if (failed(check.run()))
+        return signalPassFailure();
+      constants[kernel] = check.getConstants();
+    }
+  SmallVector<RunOp> runs;
+  for (auto function : module.getOps<func::FuncOp>()) {
+    function.walk([&](RunOp run) { runs.push_back(run); });
+    function.walk(
+        [&](func::CallOp call) { calls[call.getCallee()].push_back(call); });
+  }
+  for (RunOp run : runs) {
+    auto kernel = constants.find(
+        SymbolTable::lookupNearestSymbolFrom(run, run.getKernelAttr()));
+    if (kernel != constants.end() && failed(checkRun(run, kernel->second)))
+      return signalPassFailure();
+  }
+}
