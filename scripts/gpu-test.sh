@@ -40,7 +40,7 @@ pack() {
   rm -rf "$directory"
   mkdir -p "$directory/artifacts"
   cp -r "$root/test/golden" "$directory/models"
-  cp "$root"/test/gpu/*.py "$root/build/bin/run-artifact" "$root/build/bin/attend-on-device" \
+  cp "$root"/test/gpu/*.py "$root/examples/attention_program.py" "$root/build/bin/run-artifact" "$root/build/bin/attend-on-device" \
     "$root/build/examples/rshard-example-attend" "$root/scripts/gpu-test.sh" "$directory"
   for family in "${families[@]}"; do
     python3 "$root/test/gpu/test_$family.py" requests >"$directory/$family.json"

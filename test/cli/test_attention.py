@@ -1,6 +1,7 @@
 """Attention-only programs: examples/attend.cpp, and what the tools say about them."""
 
 import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -82,6 +83,14 @@ def test_example_on_cuda(name, plan, tmp_path, monkeypatch):
     bits, values = zip(*map(to_bf16, random_rows(*program[1:])))
     for steps in [[ROWS]] if name == "full" else ([ROWS], [20, 11, 1, 1, 1, 14]):
         assert relative_error(attend(tmp_path, artifact, bits, steps), attention(*values, program[0])) < 0.02
+
+
+def test_script_writes_the_program_of_the_page():
+    page = (ROOT / "docs" / "attention-entry.md").read_text(encoding="utf-8")
+    program = page.split("```mlir\n// attention.mlir\n")[1].split("```")[0]
+    script = [sys.executable, ROOT / "examples" / "attention_program.py"]
+    written = subprocess.run([*script, "--heads", "4", "--key-heads", "2", "--head-size", "16"], capture_output=True, text=True, check=True)
+    assert written.stdout.split() == program.split()
 
 
 def test_tools(tmp_path):

@@ -14,6 +14,8 @@ import subprocess
 import sys
 import tempfile
 
+sys.path.append(str(pathlib.Path(__file__).resolve().parents[2] / "examples"))
+
 from attention_program import module
 from tally import Tally
 

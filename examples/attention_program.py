@@ -1,4 +1,9 @@
-"""Attention-only programs (docs/attention-entry.md), for the tests on the CPU and on a GPU."""
+"""Writes an attention-only program (docs/attention-entry.md), which the rshard tools take as a model.
+
+python3 attention_program.py --heads 32 --key-heads 8 --head-size 128 > attention.mlir
+"""
+
+import argparse
 
 
 def module(mask, heads, key_heads, size, positions):
@@ -19,3 +24,18 @@ module attributes {{rshard.model = #rshard.model<architecture = "attention", pos
   }}
 }}
 """
+
+
+def main():
+    parser = argparse.ArgumentParser(description="Write an attention-only program.")
+    parser.add_argument("--heads", type=int, required=True, help="query heads")
+    parser.add_argument("--key-heads", type=int, help="key and value heads, which the query heads share [as many]")
+    parser.add_argument("--head-size", type=int, required=True, help="elements of a head")
+    parser.add_argument("--mask", default="causal", help="causal, full or 'window N' [%(default)s]")
+    parser.add_argument("--positions", type=int, default=4096, help="the longest sequence [%(default)s]")
+    options = parser.parse_args()
+    print(module(options.mask, options.heads, options.key_heads or options.heads, options.head_size, options.positions))
+
+
+if __name__ == "__main__":
+    main()
