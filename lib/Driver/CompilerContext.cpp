@@ -7,9 +7,9 @@
 
 using namespace rshard;
 
-/// How many threads there can be at once beside the caller's, up to `most`.
-/// They exist together, as those of a pool do, and wait until all are counted.
-static unsigned countThreads(unsigned most) {
+unsigned rshard::countThreads() {
+  unsigned most = llvm::hardware_concurrency().compute_thread_count();
+  // They exist together, as those of a pool do, and wait until all are counted.
   std::mutex gate;
   auto pass = [](void *gate) -> void * {
     std::lock_guard<std::mutex> wait(*static_cast<std::mutex *>(gate));
@@ -30,8 +30,7 @@ static unsigned countThreads(unsigned most) {
 
 detail::ContextThreads::ContextThreads() {
   llvm::ThreadPoolStrategy strategy = llvm::hardware_concurrency();
-  unsigned wanted = strategy.compute_thread_count();
-  strategy.ThreadsRequested = countThreads(wanted);
+  strategy.ThreadsRequested = countThreads();
   // No requested threads would stand for all.
   if (strategy.ThreadsRequested)
     pool = std::make_unique<llvm::DefaultThreadPool>(strategy);

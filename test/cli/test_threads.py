@@ -1,4 +1,4 @@
-"""What the command does where the system gives it no threads: the same, on one."""
+"""What the tools do where the system gives them no threads: the same, on one."""
 
 import os
 import resource
@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from commandline import LLAMA, RSHARD, UNSHARDED, Result, succeed
+from commandline import LLAMA, ROOT, RSHARD, UNSHARDED, Result, succeed
 
 NOBODY = 65534
+TOOLS = ("rshard", "rshard-opt", "rshard-reduce", "rshard-interpret")
 TOKENS = ["--tokens", "1,2,3", "--max-new-tokens", "4"]
 
 
@@ -20,7 +21,10 @@ def place():
     """A directory for another user: limits of processes do not hold for root."""
     with tempfile.TemporaryDirectory() as name:
         directory = Path(name)
-        shutil.copy(RSHARD, directory)
+        for tool in TOOLS:
+            shutil.copy(RSHARD.parent / tool, directory)
+        # Several functions, which many threads would verify.
+        shutil.copy(ROOT / "test" / "Dialect" / "RShard" / "model.mlir", directory)
         shutil.copytree(LLAMA, directory / "model")
         (directory / "cache").mkdir()
         for path in [directory, *directory.rglob("*")]:
@@ -30,14 +34,14 @@ def place():
         yield directory
 
 
-def alone(place, *arguments):
-    """Runs a command that may not start a thread."""
+def alone(place, *arguments, tool="rshard"):
+    """Runs a tool that may not start a thread."""
     def limit():
         resource.setrlimit(resource.RLIMIT_NPROC, (1, 1))
 
     keys = {"user": NOBODY, "group": NOBODY, "extra_groups": []} if os.geteuid() == 0 else {}
     environment = {**os.environ, "XDG_CACHE_HOME": str(place / "cache"), "TMPDIR": str(place)}
-    command = [str(place / "rshard"), *map(str, arguments)]
+    command = [str(place / tool), *map(str, arguments)]
     return Result(subprocess.run(command, capture_output=True, timeout=120, preexec_fn=limit, env=environment, cwd=place, **keys))
 
 
@@ -56,3 +60,19 @@ def test_looks_at_a_plan_without_threads(place):
     done = alone(place, "explain", place / "model")
     assert done.status == 0, done.errors
     assert done.out == succeed("explain", LLAMA).out
+
+
+@pytest.mark.parametrize("tool", ["rshard-opt", "rshard-reduce"])
+def test_passes_without_threads(place, tool):
+    done = alone(place, "model.mlir", tool=tool)
+    assert done.status == 0, done.errors
+    assert done.out == subprocess.run([place / tool, "model.mlir"], stdout=subprocess.PIPE, check=True, cwd=place).stdout
+    assert done.out
+
+
+def test_interprets_without_threads(place):
+    command = ["model", "--tokens", "1,2,3", "-o"]
+    done = alone(place, *command, "alone.npy", tool="rshard-interpret")
+    assert done.status == 0, done.errors
+    subprocess.run([place / "rshard-interpret", *command, "threads.npy"], check=True, cwd=place)
+    assert (place / "alone.npy").read_bytes() == (place / "threads.npy").read_bytes()

@@ -1,7 +1,7 @@
 //===- rshard-interpret.cpp - the reference interpreter -------------------===//
 
 #include "mlir/Dialect/Func/IR/FuncOps.h"
-#include "mlir/IR/MLIRContext.h"
+#include "rshard/Driver/CompilerContext.h"
 #include "rshard/Driver/DiagnosticPrinter.h"
 #include "rshard/Import/Import.h"
 #include "rshard/Interpreter/Model.h"
@@ -131,7 +131,7 @@ int main(int argc, char **argv) {
       "naive loops.\n");
   DialectRegistry registry;
   registerDialects(registry);
-  MLIRContext context(registry);
+  CompilerContext context(registry);
   DiagnosticPrinter printer(&context);
   auto model = loadModel(&context, input);
   if (failed(model))

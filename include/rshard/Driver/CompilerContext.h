@@ -9,6 +9,10 @@
 
 namespace rshard {
 
+/// How many threads the system gives beside the caller's, up to one per core;
+/// found out by starting them.
+unsigned countThreads();
+
 namespace detail {
 /// Outlives the context that works with it.
 struct ContextThreads {
