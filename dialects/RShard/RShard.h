@@ -62,7 +62,7 @@ int64_t getRowWidth(mlir::ShapedType type);
 Role getSender(RouteKind kind);
 Role getReceiver(RouteKind kind);
 
-/// Fails with an error on `op` unless `value` is finite and more than 0.
+/// Fails with an error on `op` unless `value` is an `isPositiveFloat`.
 llvm::LogicalResult verifyPositive(mlir::Operation *op, llvm::StringRef name,
                                    double value);
 

@@ -1,5 +1,6 @@
 //===- RShardOps.cpp - verifiers of the model phase -----------------------===//
 
+#include "RShard/FloatRange.h"
 #include "RShard/RShard.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/IR/Builders.h"
@@ -100,9 +101,8 @@ static void printLayerTypes(OpAsmPrinter &printer, Operation *, Type input,
 
 LogicalResult rshard::verifyPositive(Operation *op, StringRef name,
                                      double value) {
-  if (!std::isfinite(value) || !(value > 0))
-    return op->emitOpError(name)
-           << " " << value << " vs a finite number of more than 0";
+  if (!isPositiveFloat(value))
+    return op->emitOpError(name) << " " << value << " vs " << floatRange;
   return success();
 }
 
@@ -160,9 +160,10 @@ LogicalResult RotaryOp::verify() {
   if (getFrequencies().empty())
     return emitOpError("frequencies: 0 vs at least 1");
   for (double frequency : getFrequencies())
-    if (!std::isfinite(frequency) || frequency < 0)
+    // One that underflows rotates nothing.
+    if (!(frequency >= 0 && frequency <= mostFloat))
       return emitOpError("frequency ")
-             << frequency << " vs a finite number of at least 0";
+             << frequency << " vs a number from 0 to 1e+37";
   return verifyPositive(*this, "scale", getScale().convertToDouble());
 }
 
@@ -309,8 +310,13 @@ LogicalResult rshard::verifyScores(Operation *op, const APFloat &scale,
                                    const std::optional<APFloat> &softCap) {
   if (failed(verifyPositive(op, "scale", scale.convertToDouble())))
     return failure();
-  return softCap ? verifyPositive(op, "soft_cap", softCap->convertToDouble())
-                 : success();
+  if (!softCap)
+    return success();
+  double cap = softCap->convertToDouble();
+  if (failed(verifyPositive(op, "soft_cap", cap)))
+    return failure();
+  return verifyPositive(op, "scale over soft_cap",
+                        scale.convertToDouble() / cap);
 }
 
 LogicalResult AttentionOp::verify() {

@@ -86,7 +86,7 @@ def RShard_RotaryOp : RShard_Op<"rotary", [Symbol]> {
     Pair i of a head is rotated by position x `frequencies[i]` radians; sine and cosine are multiplied by `scale`.
     Every kind of rope scaling is data here: the importer has applied it (RoFormer, arXiv 2104.09864).
 
-    Constraints: at least one frequency; all finite and not negative; `scale` positive.
+    Constraints: at least one frequency; all from 0 to 1e37; `scale` from 1e-37 to 1e37.
 
     ```mlir
     rshard.rotary @rope [1.0, 0.1, 0.01, 0.001] scale 1.0
@@ -165,7 +165,7 @@ def RShard_NormOp : RShard_TokenWiseOp<"norm", [AllTypesMatch<["input", "result"
     `rms`: x / sqrt(mean(x^2) + eps) * scale. `layer`: (x - mean) / sqrt(variance + eps) * scale + bias.
     On [tokens, heads, head size] every head is normalised alone with the same scale (Qwen3).
 
-    Constraints: scale and bias have the size of the last dimension; `eps` is positive.
+    Constraints: scale and bias have the size of the last dimension; `eps` is from 1e-37 to 1e37.
 
     ```mlir
     %y = rshard.norm rms %x, %scale eps 1.0e-05 : tensor<?x64xf32>, tensor<64xf32>
@@ -298,7 +298,7 @@ def RShard_AttentionOp : RShard_Op<"attention", [Pure, RShard_TokenOpInterface,
     (arXiv 2408.00118). `on @grid` (planned phase) names the grid of nodes that computes it.
 
     Constraints: key and value have one type and the query's head size and element type; the query heads are a multiple
-    of the key heads; `scale` and `soft_cap` are positive.
+    of the key heads; `scale`, `soft_cap` and their quotient are from 1e-37 to 1e37, what f32 computes with.
 
     ```mlir
     %o = rshard.attention %q, %k, %v mask <causal> scale 0.25 on @grid

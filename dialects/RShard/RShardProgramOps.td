@@ -401,7 +401,7 @@ def RShard_AttendOp : RShard_Op<"attend"> {
     the scores as in `rshard.attention`.
 
     Constraints: widths are those of heads; key and value have the query's element type, the output is f32 or of that
-    type; `scale` and `soft_cap` are positive.
+    type; `scale` and `soft_cap` are those of an rshard.attention.
 
     ```mlir
     rshard.attend %q[%source], %k, %v sees[%from, %to] into %o, %lse first %first heads 4 scale 0.25

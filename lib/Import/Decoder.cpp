@@ -1,6 +1,7 @@
 //===- Decoder.cpp - the decoder that Llama's family shares ---------------===//
 
 #include "Decoder.h"
+#include "RShard/FloatRange.h"
 #include "Rope.h"
 #include "llvm/ADT/StringSwitch.h"
 #include <cmath>
@@ -43,8 +44,8 @@ bool rshard::readTied(ModelBuilder &model, StringRef head) {
 
 double rshard::readEps(Config &config, StringRef key, double fallback) {
   double eps = config.getNumber(key, fallback, "the architecture's default");
-  if (!(eps > 0)) {
-    config.refuse(key, "more than 0");
+  if (!isPositiveFloat(eps)) {
+    config.refuse(key, floatRange);
     return fallback;
   }
   return eps;

@@ -1,6 +1,7 @@
 //===- Rope.cpp - rotary frequencies from a configuration -----------------===//
 
 #include "Rope.h"
+#include "RShard/FloatRange.h"
 #include <cmath>
 
 using namespace mlir;
@@ -38,19 +39,19 @@ static double readTheta(Config &config, const std::string &scaling) {
     theta = *outer;
   else
     config.infer("rope_theta", "10000.0", "the usual base");
-  if (!(theta > 0)) {
-    config.refuse(nested ? StringRef(key) : "rope_theta", "more than 0");
+  if (!isPositiveFloat(theta)) {
+    config.refuse(nested ? StringRef(key) : "rope_theta", floatRange);
     return 1.0;
   }
   return theta;
 }
 
-/// A number of the scaling that must be more than 0.
+/// A number of the scaling.
 static double readPositive(Config &config, const std::string &key) {
   double value = config.getNumber(key);
-  if (value > 0)
+  if (isPositiveFloat(value))
     return value;
-  config.refuse(key, "more than 0");
+  config.refuse(key, floatRange);
   return 1.0;
 }
 
@@ -121,5 +122,11 @@ Rotary rshard::readRotary(Config &config, int64_t headSize) {
   } else {
     config.refuse(kindKey, "default, linear or llama3");
   }
+  for (double frequency : rotary.frequencies)
+    if (!(frequency <= mostFloat)) {
+      config.refuse(scaling + ".factor",
+                    "one that leaves frequencies of at most 1e+37");
+      break;
+    }
   return rotary;
 }

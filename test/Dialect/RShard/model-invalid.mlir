@@ -81,7 +81,7 @@ func.func @norm(%x: tensor<?x8xf32>, %s: tensor<8xf32>, %b: tensor<4xf32>) {
 // -----
 
 func.func @norm(%x: tensor<?x8xf32>, %s: tensor<8xf32>) {
-  // expected-error @below {{'rshard.norm' op eps 0.000000e+00 vs a finite number of more than 0}}
+  // expected-error @below {{'rshard.norm' op eps 0.000000e+00 vs a number from 1e-37 to 1e+37}}
   %y = rshard.norm rms %x, %s eps 0.0 : tensor<?x8xf32>, tensor<8xf32>
   return
 }
@@ -163,7 +163,7 @@ func.func @attention(%q: tensor<?x4x16xf32>, %k: tensor<?x3x16xf32>) {
 // -----
 
 func.func @attention(%q: tensor<?x4x16xf32>, %k: tensor<?x2x16xf32>) {
-  // expected-error @below {{'rshard.attention' op scale -1.000000e+00 vs a finite number of more than 0}}
+  // expected-error @below {{'rshard.attention' op scale -1.000000e+00 vs a number from 1e-37 to 1e+37}}
   %o = rshard.attention %q, %k, %k mask <full> scale -1.0 : tensor<?x4x16xf32>, tensor<?x2x16xf32>
   return
 }
@@ -171,7 +171,7 @@ func.func @attention(%q: tensor<?x4x16xf32>, %k: tensor<?x2x16xf32>) {
 // -----
 
 func.func @attention(%q: tensor<?x4x16xf32>, %k: tensor<?x2x16xf32>) {
-  // expected-error @below {{'rshard.attention' op soft_cap 0.000000e+00 vs a finite number of more than 0}}
+  // expected-error @below {{'rshard.attention' op soft_cap 0.000000e+00 vs a number from 1e-37 to 1e+37}}
   %o = rshard.attention %q, %k, %k mask <full> scale 1.0 soft_cap 0.0 : tensor<?x4x16xf32>, tensor<?x2x16xf32>
   return
 }
@@ -369,5 +369,39 @@ func.func private @a(%layer: index, %x: tensor<?x2x8xf32>, %p: tensor<?xi32>) ->
 func.func @layers(%x: tensor<?x2x8xf32>, %p: tensor<?xi32>) {
   // expected-error @below {{'rshard.layers' op returns 'tensor<?x1x8xf32>' vs 'tensor<?x2x8xf32>', which the next of 2 layers takes}}
   %y = rshard.layers [@a] [0, 0] (%x, %p) : tensor<?x2x8xf32>, tensor<?xi32> -> tensor<?x1x8xf32>
+  return
+}
+
+// -----
+
+// Numbers that f32 makes 0 or infinite.
+func.func @norm(%x: tensor<?x8xf32>, %s: tensor<8xf32>) {
+  // expected-error @below {{'rshard.norm' op eps 1.000000e-50 vs a number from 1e-37 to 1e+37}}
+  %y = rshard.norm rms %x, %s eps 1.0e-50 : tensor<?x8xf32>, tensor<8xf32>
+  return
+}
+
+// -----
+
+func.func @attention(%q: tensor<?x4x16xf32>, %k: tensor<?x2x16xf32>) {
+  // expected-error @below {{'rshard.attention' op scale 1.000000e+39 vs a number from 1e-37 to 1e+37}}
+  %o = rshard.attention %q, %k, %k mask <full> scale 1.0e39 : tensor<?x4x16xf32>, tensor<?x2x16xf32>
+  return
+}
+
+// -----
+
+func.func @attention(%q: tensor<?x4x16xf32>, %k: tensor<?x2x16xf32>) {
+  // expected-error @below {{'rshard.attention' op soft_cap 1.000000e-50 vs a number from 1e-37 to 1e+37}}
+  %o = rshard.attention %q, %k, %k mask <full> scale 1.0 soft_cap 1.0e-50 : tensor<?x4x16xf32>, tensor<?x2x16xf32>
+  return
+}
+
+// -----
+
+// So it is where only their quotient is.
+func.func @attention(%q: tensor<?x4x16xf32>, %k: tensor<?x2x16xf32>) {
+  // expected-error @below {{'rshard.attention' op scale over soft_cap 1.000000e+50 vs a number from 1e-37 to 1e+37}}
+  %o = rshard.attention %q, %k, %k mask <full> scale 1.0e25 soft_cap 1.0e-25 : tensor<?x4x16xf32>, tensor<?x2x16xf32>
   return
 }

@@ -163,7 +163,7 @@ func.func @attn(%q: tensor<?x4x16xf32>, %p: tensor<?xi32>, %k: tensor<?x3x16xf32
 // -----
 
 func.func @attn(%q: tensor<?x4x16xf32>, %p: tensor<?xi32>) {
-  // expected-error @below {{'rshard.partial_attention' op scale 0.000000e+00 vs a finite number of more than 0}}
+  // expected-error @below {{'rshard.partial_attention' op scale 0.000000e+00 vs a number from 1e-37 to 1e+37}}
   %o, %lse = rshard.partial_attention %q at %p, %q, %q at %p mask <causal> scale 0.0
     : tensor<?x4x16xf32>, tensor<?xi32>, tensor<?x4x16xf32>, tensor<?xi32> -> tensor<?x4x16xf32>, tensor<?x4xf32>
   return
@@ -172,7 +172,7 @@ func.func @attn(%q: tensor<?x4x16xf32>, %p: tensor<?xi32>) {
 // -----
 
 func.func @attn(%q: tensor<?x4x16xf32>, %p: tensor<?xi32>) {
-  // expected-error @below {{'rshard.partial_attention' op soft_cap -5.000000e+01 vs a finite number of more than 0}}
+  // expected-error @below {{'rshard.partial_attention' op soft_cap -5.000000e+01 vs a number from 1e-37 to 1e+37}}
   %o, %lse = rshard.partial_attention %q at %p, %q, %q at %p mask <causal> scale 1.0 soft_cap -50.0
     : tensor<?x4x16xf32>, tensor<?xi32>, tensor<?x4x16xf32>, tensor<?xi32> -> tensor<?x4x16xf32>, tensor<?x4xf32>
   return
@@ -264,3 +264,12 @@ rshard.route @r leave class 0 : [tensor<?x64xf32>]
 
 // expected-error @below {{'rshard.route' op class -1 vs 0 or more}}
 rshard.route @r query class -1 mask <causal> : [tensor<?x4x16xf32>]
+
+// -----
+
+func.func @attn(%q: tensor<?x4x16xf32>, %p: tensor<?xi32>) {
+  // expected-error @below {{'rshard.partial_attention' op scale 1.000000e-39 vs a number from 1e-37 to 1e+37}}
+  %o, %lse = rshard.partial_attention %q at %p, %q, %q at %p mask <causal> scale 1.0e-39
+    : tensor<?x4x16xf32>, tensor<?xi32>, tensor<?x4x16xf32>, tensor<?xi32> -> tensor<?x4x16xf32>, tensor<?x4xf32>
+  return
+}

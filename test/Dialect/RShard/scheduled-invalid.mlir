@@ -132,7 +132,7 @@ func.func @f(%q: memref<?x64xf32>, %i: memref<?xi32>, %lse: memref<?x2xf32>, %fi
 // -----
 
 func.func @f(%q: memref<?x64xf32>, %i: memref<?xi32>, %lse: memref<?x4xf32>, %first: i1) {
-  // expected-error @below {{'rshard.attend' op scale 0.000000e+00 vs a finite number of more than 0}}
+  // expected-error @below {{'rshard.attend' op scale 0.000000e+00 vs a number from 1e-37 to 1e+37}}
   rshard.attend %q[%i], %q, %q sees [%i, %i] into %q, %lse first %first heads 4 scale 0.0
     : memref<?x64xf32>, memref<?xi32>, memref<?x64xf32>, memref<?x64xf32>, memref<?xi32>, memref<?xi32>, memref<?x64xf32>, memref<?x4xf32>
   return
@@ -141,7 +141,7 @@ func.func @f(%q: memref<?x64xf32>, %i: memref<?xi32>, %lse: memref<?x4xf32>, %fi
 // -----
 
 func.func @f(%q: memref<?x64xf32>, %i: memref<?xi32>, %lse: memref<?x4xf32>, %first: i1) {
-  // expected-error @below {{'rshard.attend' op soft_cap 0.000000e+00 vs a finite number of more than 0}}
+  // expected-error @below {{'rshard.attend' op soft_cap 0.000000e+00 vs a number from 1e-37 to 1e+37}}
   rshard.attend %q[%i], %q, %q sees [%i, %i] into %q, %lse first %first heads 4 scale 1.0 soft_cap 0.0
     : memref<?x64xf32>, memref<?xi32>, memref<?x64xf32>, memref<?x64xf32>, memref<?xi32>, memref<?xi32>, memref<?x64xf32>, memref<?x4xf32>
   return
@@ -252,5 +252,14 @@ func.func @f(%frame: !rshard.frame) {
 func.func @f(%frame: !rshard.frame, %layer: index) {
   // expected-error @below {{'rshard.exchange' op attribute 'exchange' failed to satisfy constraint: 32-bit signless integer attribute whose value is non-negative}}
   rshard.exchange %frame, -1 layer %layer
+  return
+}
+
+// -----
+
+func.func @f(%q: memref<?x64xf32>, %i: memref<?xi32>, %lse: memref<?x4xf32>, %first: i1) {
+  // expected-error @below {{'rshard.attend' op soft_cap 1.000000e+300 vs a number from 1e-37 to 1e+37}}
+  rshard.attend %q[%i], %q, %q sees [%i, %i] into %q, %lse first %first heads 4 scale 1.0 soft_cap 1.0e300
+    : memref<?x64xf32>, memref<?xi32>, memref<?x64xf32>, memref<?x64xf32>, memref<?xi32>, memref<?xi32>, memref<?x64xf32>, memref<?x4xf32>
   return
 }

@@ -55,22 +55,22 @@ rshard.weight @w "w" rows [0, 2) of 2 : tensor<4x8xf32>
 
 // -----
 
-// expected-error @below {{'rshard.rotary' op frequency -1.000000e+00 vs a finite number of at least 0}}
+// expected-error @below {{'rshard.rotary' op frequency -1.000000e+00 vs a number from 0 to 1e+37}}
 rshard.rotary @r [1.0, -1.0] scale 1.0
 
 // -----
 
-// expected-error @below {{'rshard.rotary' op frequency INF vs a finite number of at least 0}}
+// expected-error @below {{'rshard.rotary' op frequency INF vs a number from 0 to 1e+37}}
 rshard.rotary @r [0x7FF0000000000000] scale 1.0
 
 // -----
 
-// expected-error @below {{'rshard.rotary' op scale 0.000000e+00 vs a finite number of more than 0}}
+// expected-error @below {{'rshard.rotary' op scale 0.000000e+00 vs a number from 1e-37 to 1e+37}}
 rshard.rotary @r [1.0] scale 0.0
 
 // -----
 
-// expected-error @below {{'rshard.rotary' op scale nan vs a finite number of more than 0}}
+// expected-error @below {{'rshard.rotary' op scale nan vs a number from 1e-37 to 1e+37}}
 rshard.rotary @r [1.0] scale 0x7FF8000000000000
 
 // -----
@@ -130,3 +130,8 @@ rshard.weight @w "w" transposed : tensor<4xf32>
 
 // expected-error @below {{'rshard.weight' op transposed: 'tensor<1xf32>' vs a matrix or a single row of one}}
 rshard.weight @w "w" rows [0, 1) of 4 transposed : tensor<1xf32>
+
+// -----
+
+// expected-error @below {{'rshard.rotary' op frequency 1.000000e+60 vs a number from 0 to 1e+37}}
+rshard.rotary @r [1.0, 1.0e60] scale 1.0
