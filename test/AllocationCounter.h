@@ -9,6 +9,8 @@ namespace rshard::test {
 
 /// Calls of operator new in this program so far, on all threads.
 int64_t allocations();
+/// The bytes that they asked for, those given back included.
+int64_t allocatedBytes();
 
 /// Lets `count` more calls of operator new succeed and every one behind them
 /// throw std::bad_alloc, until the object dies.

@@ -153,8 +153,10 @@ Routes::State::State(const Plan &from, std::vector<Mask> masks,
       cells.cellFirst.push_back(first);
     }
   cells.cacheLength.assign(gridColumns.size(), 0);
-  cells.cachePosition.assign(gridColumns.size() * bounds.cache, 0);
   tables.masks.assign(this->masks.size(), cells);
+  // The only tables that grow with the capacity.
+  for (MaskTables &mask : tables.masks)
+    mask.cachePosition.assign(gridColumns.size() * bounds.cache, 0);
 
   // Everything that a fill appends to fits from now on.
   size_t transfers = size_t(Transfer::kFields) * 6 * topology.rankCount;

@@ -53,9 +53,7 @@ int lifetime(RowClass rows) {
 
 } // namespace
 
-RowCounts largestRows(const Manifest &manifest, const tokenset::Routes &routes,
-                      const RankShape &shape) {
-  const RouteBounds &bounds = routes.bounds();
+RowCounts largestRows(const RouteBounds &bounds, const RankShape &shape) {
   RowCounts rows{};
   at(rows, RowClass::Client) = bounds.client;
   at(rows, RowClass::Comp) = bounds.comp;
@@ -72,8 +70,7 @@ RowCounts largestRows(const Manifest &manifest, const tokenset::Routes &routes,
   at(rows, RowClass::Wanted) =
       shape.allRows ? bounds.client : std::min<int64_t>(1, bounds.client);
   at(rows, RowClass::Cache) =
-      shape.shardedLayers * static_cast<int64_t>(routes.gridColumns().size()) *
-      bounds.cache;
+      shape.shardedLayers * shape.columns * bounds.cache;
   at(rows, RowClass::ClientCache) =
       bounds.client ? shape.clientLayers * shape.capacity : 0;
   at(rows, RowClass::Positions) = shape.capacity;

@@ -21,10 +21,11 @@ struct RankShape {
   int64_t capacity = 0;
   bool allRows = false;
   int64_t shardedLayers = 0, clientLayers = 0;
+  int64_t columns = 0; ///< of the grid, with nodes on the rank
 };
 
 /// The most rows of every class.
-RowCounts largestRows(const Manifest &manifest, const tokenset::Routes &routes,
+RowCounts largestRows(const tokenset::RouteBounds &bounds,
                       const RankShape &shape);
 /// The rows that the step in `routes` uses. `largest` for what outlives a step.
 RowCounts stepRows(const tokenset::Routes &routes, int64_t wanted,
@@ -45,6 +46,8 @@ public:
   /// NaN everywhere but in what outlives a step; with `all`, caches too.
   void poison(Device &device, bool all);
   uint64_t bytes() const { return size; }
+  /// Of them, those of the session's own tables.
+  uint64_t tableBytes() const { return ropeEnd; }
 
 private:
   std::shared_ptr<std::byte> memory;

@@ -3,21 +3,22 @@
 #include "SessionState.h"
 
 #include <algorithm>
-#include <bit>
 #include <cmath>
+#include <new>
 #include <string>
 
 namespace rshard::runtime {
 
 namespace {
 
-/// C4: angles by global position, in double. Row p: cosines, then sines.
-std::vector<float> ropeRows(const RopeSpec &spec, int64_t rows) {
+/// C4: angles of positions [begin, end), in double. Row by row: cosines, then
+/// sines.
+std::vector<float> ropeRows(const RopeSpec &spec, int64_t begin, int64_t end) {
   size_t half = spec.inverseFrequencies.size();
-  std::vector<float> out(static_cast<size_t>(rows) * 2 * half);
-  for (int64_t p = 0; p != rows; ++p)
+  std::vector<float> out(static_cast<size_t>(end - begin) * 2 * half);
+  for (int64_t p = begin; p != end; ++p)
     for (size_t i = 0; i != half; ++i) {
-      float *row = out.data() + static_cast<size_t>(p) * 2 * half;
+      float *row = out.data() + static_cast<size_t>(p - begin) * 2 * half;
       double angle = static_cast<double>(p) * spec.inverseFrequencies[i];
       row[i] = static_cast<float>(std::cos(angle) * spec.scale);
       row[half + i] = static_cast<float>(std::sin(angle) * spec.scale);
@@ -26,8 +27,8 @@ std::vector<float> ropeRows(const RopeSpec &spec, int64_t rows) {
 }
 
 /// Rows of the largest step if nobody says: a GPU is slow on few.
-int64_t usualStep(const Artifact &artifact) {
-  return artifact.manifest().target.name == "cuda" ? 4096 : 512;
+int64_t usualStep(const Manifest &manifest) {
+  return manifest.target.name == "cuda" ? 4096 : 512;
 }
 
 } // namespace
@@ -85,64 +86,23 @@ Session::State::routesOf(const RankData &rank, std::string &missing) const {
   return routes;
 }
 
-/// A rank's routes and the places of its buffers, without memory.
+/// A rank's routes and the places of its buffers, without their memory.
 Expected<void> Session::State::layOutRank(int32_t rank) {
   Expected<Routes> routes = Routes::create(
       plan, manifest.model.masks, options.capacity, options.largestStep, rank);
   if (!routes)
     return routes.error();
   auto data = std::make_unique<RankData>(std::move(*routes));
-  RankShape shape;
-  shape.capacity = options.capacity;
-  shape.allRows = options.allRows;
-  shape.clientLayers = int64_t(plan.clientFirst) + plan.clientLast;
-  shape.shardedLayers = manifest.model.layers - shape.clientLayers;
-  data->largest = largestRows(manifest, data->routes, shape);
+  Expected<RowCounts> largest = largestOf(rank);
+  if (!largest)
+    return largest.error();
+  data->largest = *largest;
   Expected<RankArena> arena = RankArena::create(manifest, data->largest);
   if (!arena)
     return arena.error();
   data->arena = std::move(*arena);
   ranks.push_back(std::move(data));
   return {};
-}
-
-/// All ranks; the bytes of their arenas.
-Expected<uint64_t> Session::State::layOut() {
-  uint64_t bytes = 0;
-  for (int32_t rank = 0; rank != plan.rankCount(); ++rank) {
-    if (Expected<void> placed = layOutRank(rank); !placed)
-      return placed.error();
-    bytes += ranks.back()->arena.bytes();
-  }
-  return bytes;
-}
-
-/// What the device has memory for instead: nodes of one rank share buffers and
-/// caches, and fewer positions need less.
-std::string Session::State::whatFits(const Weights &weights) const {
-  auto fits = [&](const Plan &other, int64_t capacity) {
-    State probe;
-    probe.manifest = manifest;
-    probe.plan = other;
-    probe.options.capacity = capacity;
-    probe.options.largestStep = std::min(options.largestStep, capacity);
-    probe.options.allRows = options.allRows;
-    Expected<uint64_t> bytes = probe.layOut();
-    return bytes && device->fits(weights, manifest, *bytes);
-  };
-  Plan together = plan;
-  if (plan.rankCount() > 1 && tokenset::place(together, 1) &&
-      fits(together, options.capacity))
-    return "; all nodes on one rank (--ranks 1) fit";
-  int64_t positions = 0;
-  for (auto step =
-           static_cast<int64_t>(std::bit_floor(uint64_t(options.capacity)));
-       step != 0; step /= 2)
-    if (positions + step < options.capacity && fits(plan, positions + step))
-      positions += step;
-  return positions ? "; " + std::to_string(positions) + " of " +
-                         std::to_string(options.capacity) + " positions fit"
-                   : "";
 }
 
 /// Its memory, and what stands in the frame for the whole session.
@@ -156,12 +116,18 @@ Expected<void> Session::State::readyRank(RankData &data) {
     int64_t at = bufferIndex(manifest, spec.name);
     if (at < 0)
       return Error{"artifact: no buffer \"" + spec.name + "\""};
-    std::vector<float> rows = ropeRows(spec, options.capacity);
-    if (Expected<void> written =
-            device->write(data.arena.buffers()[static_cast<size_t>(at)].data,
-                          std::as_bytes(std::span(rows)));
-        !written)
-      return written;
+    auto *to = static_cast<std::byte *>(
+        data.arena.buffers()[static_cast<size_t>(at)].data);
+    // In parts: memory for all of it twice need not be there.
+    constexpr int64_t part = 4096;
+    for (int64_t begin = 0; begin < options.capacity; begin += part) {
+      std::vector<float> rows =
+          ropeRows(spec, begin, std::min(begin + part, options.capacity));
+      std::span<const std::byte> bytes = std::as_bytes(std::span(rows));
+      if (Expected<void> written = device->write(to, bytes); !written)
+        return written;
+      to += bytes.size();
+    }
   }
 
   if (rank == clientRank)
@@ -201,6 +167,16 @@ Expected<Session> Session::create(const Artifact &artifact,
 Expected<Session> Session::create(const Artifact &artifact,
                                   const Weights &weights,
                                   SessionOptions options) {
+  try {
+    return State::create(artifact, weights, std::move(options));
+  } catch (const std::bad_alloc &) {
+    return Error{"out of memory"};
+  }
+}
+
+Expected<Session> Session::State::create(const Artifact &artifact,
+                                         const Weights &weights,
+                                         SessionOptions options) {
   auto state = std::make_unique<State>();
   state->manifest = artifact.manifest();
   const ModelInfo &model = state->manifest.model;
@@ -235,9 +211,10 @@ Expected<Session> Session::create(const Artifact &artifact,
                  " positions, the model and plan allow 1 to " +
                  std::to_string(most)};
   if (options.largestStep == 0)
-    options.largestStep = model.bidirectional
-                              ? options.capacity
-                              : std::min(options.capacity, usualStep(artifact));
+    options.largestStep =
+        model.bidirectional
+            ? options.capacity
+            : std::min(options.capacity, usualStep(state->manifest));
   if (options.largestStep < 1 || options.largestStep > options.capacity)
     return Error{"largest step of " + std::to_string(options.largestStep) +
                  " rows, 1 to the capacity of " +
@@ -258,13 +235,11 @@ Expected<Session> Session::create(const Artifact &artifact,
   if (!device)
     return refuse(device.error());
   state->device = std::move(*device);
-  Expected<uint64_t> bytes = state->layOut();
-  if (!bytes)
-    return refuse(bytes.error());
-  if (Expected<void> fits =
-          state->device->fits(weights, state->manifest, *bytes);
-      !fits)
+  if (Expected<void> fits = state->fits(weights, *state->device); !fits)
     return refuse({fits.error().message + state->whatFits(weights)});
+  for (int32_t rank = 0; rank != state->plan.rankCount(); ++rank)
+    if (Expected<void> placed = state->layOutRank(rank); !placed)
+      return refuse(placed.error());
   Expected<std::shared_ptr<const PackedWeights>> packed =
       state->device->pack(weights, state->manifest, state->options.progress);
   if (!packed)

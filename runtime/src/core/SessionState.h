@@ -32,6 +32,11 @@ struct ClientTables {
       list->reserve(static_cast<size_t>(rows));
     cached.reserve(static_cast<size_t>(capacity));
   }
+  /// What reserve() takes.
+  static uint64_t bytes(int64_t rows, int64_t capacity) {
+    return sizeof(IndexList::value_type) *
+           static_cast<uint64_t>(3 * rows + capacity);
+  }
   const IndexList *find(std::string_view name) const {
     return name == "client.token"      ? &token
            : name == "client.identity" ? &identity
@@ -61,6 +66,12 @@ struct StepInput {
   int64_t rows = 0;
 };
 
+/// The memory that a session takes: on its device, and for its tables in the
+/// host's, which are there from the beginning and not only when used.
+struct SessionMemory {
+  uint64_t arenas = 0, tables = 0;
+};
+
 struct RankData {
   explicit RankData(Routes routes) : routes(std::move(routes)) {}
   Routes routes;
@@ -79,6 +90,11 @@ inline int64_t bufferIndex(const Manifest &manifest, std::string_view name) {
 }
 
 struct Session::State {
+  /// Session::create, where memory that is not there is thrown.
+  static Expected<Session> create(const Artifact &artifact,
+                                  const Weights &weights,
+                                  SessionOptions options);
+
   Manifest manifest;
   SessionOptions options;
   Plan plan;
@@ -100,9 +116,12 @@ struct Session::State {
 
   Expected<void> lookUpResult();
   Expected<void> lookUpEnter();
-  Expected<void> layOutRank(int32_t rank);
-  Expected<uint64_t> layOut();
+  Expected<RowCounts> largestOf(int32_t rank) const;
+  Expected<SessionMemory> measure() const;
+  Expected<void> tablesFit(const SessionMemory &memory) const;
+  Expected<void> fits(const Weights &weights, Device &device) const;
   std::string whatFits(const Weights &weights) const;
+  Expected<void> layOutRank(int32_t rank);
   Expected<void> readyRank(RankData &data);
   void poisonPools(int32_t rank, int32_t exchange);
   std::vector<ExchangeRoute> routesOf(const RankData &rank,

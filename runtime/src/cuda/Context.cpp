@@ -1,6 +1,5 @@
 #include "Context.h"
-
-#include <cstdio>
+#include "HostMemory.h"
 
 namespace rshard::runtime::cuda {
 
@@ -13,19 +12,7 @@ bool runsOn(const std::string &chip, int major, int minor) {
   return chip == exact || chip == exact + "a";
 }
 
-std::string gigabytes(uint64_t bytes, uint64_t rounding) {
-  if (bytes < 1000000)
-    return std::to_string(bytes) + " bytes";
-  uint64_t unit = bytes < 1000000000 ? 1000000 : 1000000000, tenth = unit / 10;
-  uint64_t tenths = (bytes + rounding * (tenth - 1)) / tenth;
-  return std::to_string(tenths / 10) + "." + std::to_string(tenths % 10) +
-         (unit == 1000000 ? " MB" : " GB");
-}
-
 } // namespace
-
-std::string bytesNeeded(uint64_t bytes) { return gigabytes(bytes, 1); }
-std::string bytesHad(uint64_t bytes) { return gigabytes(bytes, 0); }
 
 Expected<std::shared_ptr<Context>> Context::create(int ordinal,
                                                    const std::string &chip) {

@@ -89,10 +89,6 @@ inline Address addressOf(const void *data) {
   return reinterpret_cast<uintptr_t>(data);
 }
 
-/// "1.5 GB", rounded up where it is needed and down where it is had.
-std::string bytesNeeded(uint64_t bytes);
-std::string bytesHad(uint64_t bytes);
-
 } // namespace rshard::runtime::cuda
 
 #endif

@@ -1,4 +1,5 @@
 #include "CudaDevice.h"
+#include "HostMemory.h"
 #include "WeightUpload.h"
 
 #include <algorithm>

@@ -1,5 +1,6 @@
 // The interface from C: what it refuses, and that nothing is thrown through it.
 
+#include "AddressSpaceLimit.h"
 #include "AllocationCounter.h"
 #include "CGuard.h"
 #include "ToyModel.h"
@@ -64,6 +65,18 @@ protected:
   rshard_weights *weights = nullptr;
   rshard_session *session = nullptr;
 };
+
+TEST_F(CInterface, SaysHowMuchMemoryASessionNeeds) {
+  manifest.model.maxPositions = 1 << 30;
+  EXPECT_TRUE(model.artifact(manifest));
+  open();
+  options.capacity = 1 << 30;
+  test::AddressSpaceLimit limit(64 << 20);
+  session = rshard_session_create(artifact, weights, &options, error.out());
+  EXPECT_EQ(session, nullptr);
+  EXPECT_NE(error.str().find("are available; "), std::string::npos)
+      << error.str();
+}
 
 TEST_F(CInterface, TellsOfTheModel) {
   open();

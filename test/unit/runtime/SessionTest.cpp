@@ -1,3 +1,4 @@
+#include "AddressSpaceLimit.h"
 #include "ToyModel.h"
 #include "rshard/tokenset/ClusterRule.h"
 #include "rshard/tokenset/Prediction.h"
@@ -188,6 +189,35 @@ TEST(Session, RefusesWhatDoesNotFit) {
         m.plan = tokenset::printPlan(all);
       },
       "at least one must be sharded");
+}
+
+/// With the address sanitizer, which reserves terabytes, too.
+TEST(Session, SaysHowMuchMemoryItsTablesNeed) {
+  ToyModel model;
+  auto error = [&](const Plan &plan) {
+    model.write(0, toyLayers);
+    Manifest m = model.manifest(plan);
+    m.model.maxPositions = 1 << 30;
+    Expected<Artifact> artifact = model.artifact(m);
+    Expected<Weights> weights = Weights::open(model.directory.path);
+    EXPECT_TRUE(artifact && weights);
+    test::AddressSpaceLimit limit(64 << 20);
+    Expected<Session> session = Session::create(*artifact, *weights);
+    return session ? std::string() : session.error().message;
+  };
+  // A position takes 8 bytes of the rotation on each of 21 ranks, 2 x 4 (two
+  // masks) in one column of each of four grid rows, and 4 at the client.
+  std::string apart = error(figure());
+  EXPECT_NE(apart.find("toy.rshard: the tables of 1073741824 positions need "
+                       "219.1 GB of memory, 6"),
+            std::string::npos)
+      << apart;
+  EXPECT_TRUE(apart.ends_with(" of 1073741824 positions fit")) << apart;
+  // On one rank four columns that are as long as the longest, 2/7.
+  Plan together = figure();
+  ASSERT_TRUE(tokenset::place(together, 1));
+  std::string one = error(together);
+  EXPECT_NE(one.find("need 22.8 GB of memory"), std::string::npos) << one;
 }
 
 TEST(Session, BidirectionalModelsTakeOneStep) {

@@ -1,0 +1,98 @@
+// How much memory a session will take, before it takes any.
+
+#include "HostMemory.h"
+#include "SessionState.h"
+#include "rshard/tokenset/RouteMemory.h"
+
+#include <algorithm>
+#include <bit>
+
+namespace rshard::runtime {
+
+/// The most rows of a rank's buffers.
+Expected<RowCounts> Session::State::largestOf(int32_t rank) const {
+  Expected<tokenset::RouteBounds> bounds =
+      tokenset::routeBounds(plan, options.capacity, options.largestStep, rank);
+  if (!bounds)
+    return bounds.error();
+  RankShape shape;
+  shape.capacity = options.capacity;
+  shape.allRows = options.allRows;
+  shape.clientLayers = int64_t(plan.clientFirst) + plan.clientLast;
+  shape.shardedLayers = manifest.model.layers - shape.clientLayers;
+  shape.columns = tokenset::columnsOfRank(plan, rank);
+  return largestRows(*bounds, shape);
+}
+
+/// What all ranks will take; takes nothing itself.
+Expected<SessionMemory> Session::State::measure() const {
+  SessionMemory memory;
+  for (int32_t rank = 0; rank != plan.rankCount(); ++rank) {
+    Expected<RowCounts> largest = largestOf(rank);
+    if (!largest)
+      return largest.error();
+    Expected<RankArena> arena = RankArena::create(manifest, *largest);
+    if (!arena)
+      return arena.error();
+    Expected<uint64_t> routes =
+        tokenset::routeBytes(plan, manifest.model.masks.size(),
+                             options.capacity, options.largestStep, rank);
+    if (!routes)
+      return routes.error();
+    memory.arenas += arena->bytes();
+    memory.tables += *routes;
+    // Of an arena in the host's memory the rest is taken when it is used.
+    if (manifest.target.name != "cuda")
+      memory.tables += arena->tableBytes();
+  }
+  memory.tables += ClientTables::bytes(options.largestStep, options.capacity);
+  return memory;
+}
+
+Expected<void> Session::State::tablesFit(const SessionMemory &memory) const {
+  uint64_t available = availableMemory();
+  if (memory.tables <= available)
+    return {};
+  return Error{"the tables of " + std::to_string(options.capacity) +
+               " positions need " + bytesNeeded(memory.tables) +
+               " of memory, " + bytesHad(available) + " are available"};
+}
+
+Expected<void> Session::State::fits(const Weights &weights,
+                                    Device &device) const {
+  Expected<SessionMemory> memory = measure();
+  if (!memory)
+    return memory.error();
+  if (Expected<void> enough = tablesFit(*memory); !enough)
+    return enough;
+  return device.fits(weights, manifest, memory->arenas);
+}
+
+/// What there is memory for instead: nodes of one rank share buffers and
+/// caches, and fewer positions need less.
+std::string Session::State::whatFits(const Weights &weights) const {
+  State probe;
+  probe.manifest = manifest;
+  probe.options.allRows = options.allRows;
+  auto fits = [&](const Plan &other, int64_t capacity) {
+    probe.plan = other;
+    probe.options.capacity = capacity;
+    probe.options.largestStep = std::min(options.largestStep, capacity);
+    return bool(probe.fits(weights, *device));
+  };
+  Plan together = plan;
+  if (plan.rankCount() > 1 && tokenset::place(together, 1) &&
+      fits(together, options.capacity))
+    return "; all nodes on one rank (--ranks 1) fit";
+  int64_t positions = 0;
+  for (auto step =
+           static_cast<int64_t>(std::bit_floor(uint64_t(options.capacity)));
+       step != 0; step /= 2)
+    if (positions + step < options.capacity && fits(plan, positions + step))
+      positions += step;
+  return positions ? "; " + std::to_string(positions) + " of " +
+                         std::to_string(options.capacity) + " positions fit"
+                   : "";
+}
+
+} // namespace rshard::runtime
