@@ -1,4 +1,5 @@
 #include "rshard/tokenset/ClusterRule.h"
+#include "rshard/tokenset/OpenTypes.h"
 
 #include <charconv>
 
@@ -89,9 +90,10 @@ Expected<Plan> makePlan(const ClusterRule &rule) {
   for (const auto *family : {&R, &S, &T})
     if (!*family)
       return family->error();
-  std::string usualPartials = shape.keys == 1 ? rule.activations : "f32";
-  auto types = parseRowTypes(
-      rule.activations, rule.partials.empty() ? usualPartials : rule.partials);
+  auto types = parseRowTypes(rule.activations,
+                             rule.partials.empty()
+                                 ? usualPartials(rule.activations, shape.keys)
+                                 : rule.partials);
   if (!types)
     return types.error();
   Plan plan{std::move(*R),   std::move(*S),

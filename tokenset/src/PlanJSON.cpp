@@ -1,4 +1,4 @@
-#include "rshard/tokenset/Plan.h"
+#include "rshard/tokenset/OpenTypes.h"
 #include "rshard/tokenset/TextPlace.h"
 
 #include <nlohmann/json.hpp>
@@ -48,10 +48,12 @@ Expected<std::vector<int32_t>> readNumbers(const Json &list, const char *key) {
   return numbers;
 }
 
-Expected<RowTypes> readTypes(const Json &object) {
+/// `open`: the names of types that the object does not have.
+Expected<RowTypes> readTypes(const Json &object, const OpenTypes &open,
+                             int64_t keyShards) {
   if (!object.is_object())
     return bad("`types` must be an object such as {\"activations\": \"bf16\"}");
-  std::string activations = "f32", partials = "f32";
+  std::string activations = open.activations, partials = open.partials;
   for (const auto &[key, value] : object.items()) {
     std::string *into = key == "activations" ? &activations
                         : key == "partials"  ? &partials
@@ -64,6 +66,8 @@ Expected<RowTypes> readTypes(const Json &object) {
                  ", it must be a string such as `bf16`");
     *into = value.get<std::string>();
   }
+  if (partials.empty())
+    partials = usualPartials(activations, keyShards);
   auto types = parseRowTypes(activations, partials);
   return types ? std::move(types) : bad(types.error().message);
 }
@@ -96,7 +100,15 @@ Expected<Json> readObject(std::string_view text) {
 
 } // namespace
 
+std::string usualPartials(const std::string &activations, int64_t keyShards) {
+  return keyShards == 1 ? activations : "f32";
+}
+
 Expected<Plan> parsePlan(std::string_view text) {
+  return parsePlan(text, OpenTypes());
+}
+
+Expected<Plan> parsePlan(std::string_view text, const OpenTypes &open) {
   auto object = readObject(text);
   if (!object)
     return object.error();
@@ -123,12 +135,11 @@ Expected<Plan> parsePlan(std::string_view text) {
     plan.clientFirst = (*layers)[0];
     plan.clientLast = (*layers)[1];
   }
-  if (auto it = object->find("types"); it != object->end()) {
-    auto types = readTypes(*it);
-    if (!types)
-      return types.error();
-    plan.types = *types;
-  }
+  auto types =
+      readTypes(object->value("types", Json::object()), open, plan.keyShards());
+  if (!types)
+    return types.error();
+  plan.types = *types;
   if (auto it = object->find("ranks"); it != object->end()) {
     auto ranks = readNumbers(*it, "ranks");
     if (!ranks)

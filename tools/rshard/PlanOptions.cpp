@@ -63,11 +63,11 @@ void PlanOptions::add(CLI::App &app) {
         ->group(group);
   };
   type("--activations", activations,
-       "type of hidden rows, queries, keys and values: f32, bf16 or f16 "
-       "[f32, bf16 for --target cuda]");
+       "type of hidden rows, queries, keys and values, unless the file says "
+       "it: f32, bf16 or f16 [f32, bf16 for --target cuda]");
   type("--partials", partials,
-       "type of partial results: f32 or that of the activations [f32, that of "
-       "the activations with one key shard]");
+       "type of partial results, unless the file says it: f32 or that of the "
+       "activations [f32, that of the activations with one key shard]");
   app.add_option("--ranks", ranks, "ranks that share the nodes [one per node]")
       ->type_name("N")
       ->check(atLeast(1))
@@ -75,22 +75,40 @@ void PlanOptions::add(CLI::App &app) {
 }
 
 bool PlanOptions::given() const {
-  return ruleGiven() || ranks || !file.empty();
+  return ruleGiven() || ranks || !file.empty() || !activations.empty() ||
+         !partials.empty();
 }
 
 bool PlanOptions::ruleGiven() const {
   return comp || cluster || period || group || !attn.empty() ||
-         !clientLayers.empty() || !activations.empty() || !partials.empty();
+         !clientLayers.empty();
 }
 
 tokenset::Expected<tokenset::Plan>
-rshard::tool::readPlanFile(const std::string &path) {
+rshard::tool::readPlanFile(const std::string &path,
+                           const tokenset::OpenTypes &open) {
   auto file = runtime::MappedFile::open(path);
   if (!file)
     return file.error();
-  auto plan = tokenset::parsePlan(file->text());
+  auto plan = tokenset::parsePlan(file->text(), open);
   if (!plan)
     return tokenset::Error{path + ": " + plan.error().message};
+  return plan;
+}
+
+tokenset::Expected<tokenset::Plan>
+PlanOptions::readFile(const std::string &usualActivations) const {
+  auto plan = readPlanFile(
+      file, {activations.empty() ? usualActivations : activations, partials});
+  if (!plan)
+    return plan;
+  const tokenset::RowTypes &types = plan->types;
+  for (const auto &[option, asked, has] :
+       {std::tuple("--activations", &activations, types.activations),
+        {"--partials", &partials, types.partials}})
+    if (!asked->empty() && *asked != elementTypeName(has))
+      return tokenset::Error{std::string(option) + " " + *asked + " vs " +
+                             std::string(elementTypeName(has)) + " in " + file};
   return plan;
 }
 
@@ -100,7 +118,7 @@ PlanOptions::make(const std::string &usualActivations) const {
     if (ruleGiven())
       return tokenset::Error{"--plan: options of another plan were "
                              "given too; only --ranks changes a file's plan"};
-    auto plan = readPlanFile(file);
+    auto plan = readFile(usualActivations);
     if (plan && ranks)
       if (auto placed = tokenset::place(*plan, *ranks); !placed)
         return placed.error(); // it names --ranks

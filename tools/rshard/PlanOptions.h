@@ -3,7 +3,7 @@
 #ifndef RSHARD_TOOLS_RSHARD_PLANOPTIONS_H
 #define RSHARD_TOOLS_RSHARD_PLANOPTIONS_H
 
-#include "rshard/tokenset/Plan.h"
+#include "rshard/tokenset/OpenTypes.h"
 #include <optional>
 #include <string>
 
@@ -24,13 +24,17 @@ public:
   /// --plan, or empty.
   const std::string &getFile() const { return file; }
   /// The plan, from the file or by the figure's rule.
-  /// `usualActivations`: the type of rows without --activations.
+  /// `usualActivations`: the type of rows that neither --activations nor the
+  /// file say.
   tokenset::Expected<tokenset::Plan>
   make(const std::string &usualActivations = "f32") const;
 
 private:
-  /// Whether any option was given that makes a plan by the rule.
+  /// Whether any option was given that makes a plan by the rule alone.
   bool ruleGiven() const;
+  /// The file's plan, with types of rows for what it leaves open.
+  tokenset::Expected<tokenset::Plan>
+  readFile(const std::string &usualActivations) const;
 
   std::string file;
   std::optional<int64_t> comp, cluster, period, group, ranks;
@@ -38,7 +42,8 @@ private:
 };
 
 /// Reads a plan from its JSON file.
-tokenset::Expected<tokenset::Plan> readPlanFile(const std::string &path);
+tokenset::Expected<tokenset::Plan>
+readPlanFile(const std::string &path, const tokenset::OpenTypes &open = {});
 
 } // namespace rshard::tool
 

@@ -1,5 +1,6 @@
 #include "RandomPlans.h"
 #include "rshard/tokenset/ClusterRule.h"
+#include "rshard/tokenset/OpenTypes.h"
 
 #include <gtest/gtest.h>
 #include <rapidcheck/gtest.h>
@@ -208,6 +209,30 @@ TEST(Plan, jsonOfTypes) {
   plan.types.partials = ElementType::BF16;
   EXPECT_EQ(read("{\"partials\": \"bf16\", \"activations\": \"bf16\"}"),
             printPlan(plan));
+}
+
+TEST(Plan, jsonWithOpenTypes) {
+  auto read = [](const char *file, const char *activations,
+                 const char *partials) -> std::string {
+    auto plan = parsePlan(file, {activations, partials});
+    return !plan ? plan.error().message
+                 : std::string(elementTypeName(plan->types.activations)) + " " +
+                       std::string(elementTypeName(plan->types.partials));
+  };
+  const char *two = R"j({"R": ["period 1: [0,1)"], "S": ["period 1: [0,1)"],
+    "T": ["period 2: [0,1)", "period 2: [1,2)"]})j",
+             *one = R"j({"R": ["period 1: [0,1)"], "S": ["period 1: [0,1)"],
+    "T": ["period 1: [0,1)"]})j",
+             *half = R"j({"R": ["period 1: [0,1)"], "S": ["period 1: [0,1)"],
+    "T": ["period 1: [0,1)"], "types": {"partials": "bf16"}})j";
+  EXPECT_EQ(read(two, "bf16", ""), "bf16 f32");
+  EXPECT_EQ(read(two, "bf16", "bf16"), "bf16 bf16");
+  EXPECT_EQ(read(one, "f16", ""), "f16 f16");
+  EXPECT_EQ(read(one, "f16", "f32"), "f16 f32");
+  // What the file says stays.
+  EXPECT_EQ(read(half, "bf16", "f32"), "bf16 bf16");
+  EXPECT_EQ(read(half, "f32", ""),
+            "plan: partials are bf16 vs f32 or the activations' f32");
 }
 
 TEST(Plan, jsonOfAMinimalFile) {

@@ -1,0 +1,29 @@
+// Types of rows that a plan's file does not state.
+
+#ifndef RSHARD_TOKENSET_OPENTYPES_H
+#define RSHARD_TOKENSET_OPENTYPES_H
+
+#include "rshard/tokenset/Plan.h"
+
+#include <string>
+
+namespace rshard::tokenset {
+
+/// By name, as parseRowTypes has them, for what the JSON leaves open.
+struct OpenTypes {
+  std::string activations = "f32";
+  /// Empty: usualPartials().
+  std::string partials = "f32";
+};
+
+/// parsePlan, which leaves f32 for what is open, with other types.
+Expected<Plan> parsePlan(std::string_view json, const OpenTypes &open);
+
+/// The type of partials if nobody says: that of activations if the grid has one
+/// key shard, else f32. A row then has one partial, and the merge nothing to
+/// add up that would gain from more bits.
+std::string usualPartials(const std::string &activations, int64_t keyShards);
+
+} // namespace rshard::tokenset
+
+#endif // RSHARD_TOKENSET_OPENTYPES_H
