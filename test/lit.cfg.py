@@ -32,5 +32,8 @@ config.substitutions += [
 # Tests that assemble kernels look for it where the compiler does.
 if "CUDA_HOME" in os.environ:
     config.environment["CUDA_HOME"] = os.environ["CUDA_HOME"]
-if lit.util.which("ptxas", os.pathsep.join([os.environ.get("CUDA_HOME", "") + "/bin", config.environment["PATH"], "/usr/local/cuda/bin"])):
+installed = os.pathsep.join([config.environment["PATH"], "/usr/local/cuda/bin"])
+if lit.util.which("ptxas", installed):
+    config.available_features |= {"ptxas", "installed-ptxas"}
+if lit.util.which("ptxas", os.environ.get("CUDA_HOME", "") + "/bin"):
     config.available_features.add("ptxas")

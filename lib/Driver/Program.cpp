@@ -33,6 +33,12 @@ FailureOr<Program> rshard::compileProgram(ModuleOp module, Phase from,
   if (failed(cpu))
     return failure();
   bool onDevice = options.target == Target::CUDA;
+  FailureOr<std::string> assembler = failure();
+  if (onDevice) {
+    assembler = cuda::findAssembler(options.assembler, module.getLoc());
+    if (failed(assembler))
+      return failure();
+  }
   auto kernels = onDevice ? cuda::generateKernels(module)
                           : cpu::generateKernels(module, options.cpu);
   if (failed(kernels))
@@ -48,10 +54,6 @@ FailureOr<Program> rshard::compileProgram(ModuleOp module, Phase from,
     return module.emitError("no runtime would read the artifact: ")
            << read.error().message;
   if (onDevice) {
-    auto assembler = cuda::findAssembler(options.assembler,
-                                         [&] { return module.emitError(); });
-    if (failed(assembler))
-      return failure();
     auto device = cuda::assemble(cuda::getKernels(**kernels), *assembler);
     if (failed(device))
       return failure();

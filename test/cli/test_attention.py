@@ -102,6 +102,13 @@ def test_tools(tmp_path):
     why = "takes rows of queries, keys and values, no tokens"
     refuse("run", artifact, "--tokens", "1,2", match=why)
     refuse("run", text, "--weights", "random:1", "--tokens", "1,2", match=why)
+    # Before anything is asked for that it has not.
+    refuse("run", text, "--tokens", "1,2", match=why)
+    refuse("run", text, "--prompt", "x", "--target", "cuda", match=why)
+    out = tmp_path / "x.rshard"
+    refuse("compile", text, "--weights", "random:1", "-o", out, match="the model has no weights: --weights")
+    refuse("compile", text, "--weights", "random:1", "--to", "planned", match="the model has no weights: --weights")
+    refuse("compile", text, "--model", LLAMA, "-o", out, match="the model has no weights: --model")
     refuse("compile", text, "--client-layers", "1,0", "-o", tmp_path / "x", match="client layers: 1 \\+ 0 vs less than the 1")
 
 

@@ -92,15 +92,46 @@ def test_artifact_and_its_messages(tmp_path):
            match="code is generated: --target")
 
 
+@pytest.mark.parametrize("size", [12, 264])
+def test_heads_that_kernels_cannot_do(size, tmp_path):
+    refuse("compile", LLAMA, *on_cuda("--config", f"head_dim={size}", "--weights", "random:1"), "-o", tmp_path / "llama.rshard",
+           match=f"head size: {size} vs a multiple of 8 up to 256")
+
+
+def test_plan_file_that_leaves_types_open(tmp_path):
+    plan, out = tmp_path / "plan.json", tmp_path / "out.rshard"
+    succeed("plan", LLAMA, *FIGURE, "-o", plan)
+    assert "types" not in json.loads(plan.read_text())
+
+    def types(*options):
+        succeed("compile", LLAMA, "--plan", plan, *options, "-o", out)
+        stated = tmp_path / "stated.json"
+        succeed("plan", out, "-o", stated)
+        return json.loads(stated.read_text()).get("types")
+    assert types() is None
+    assert types(*on_cuda()) == {"activations": "bf16", "partials": "f32"}
+    assert types(*on_cuda("--activations", "f16", "--partials", "f16")) == {"activations": "f16", "partials": "f16"}
+    # What it says stays, and an option may repeat it.
+    stated = json.loads(plan.read_text()) | {"types": {"activations": "f16"}}
+    plan.write_text(json.dumps(stated))
+    assert types(*on_cuda()) == {"activations": "f16", "partials": "f32"}
+    assert types(*on_cuda("--activations", "f16", "--partials", "f16")) == {"activations": "f16", "partials": "f16"}
+    refuse("compile", LLAMA, "--plan", plan, *on_cuda("--activations", "bf16"), "-o", out,
+           match=f"--activations bf16 vs f16 in {plan}")
+
+
 @pytest.mark.parametrize("machine, match", [
     ("devices=0", "the CUDA driver: no CUDA-capable device is detected"),
     ("capability=80", r"device 0 \(Fake GPU\) has compute capability 8.0, the artifact's kernels are for sm_90a"),
     ("memory=300000", r"device 0 \(Fake GPU\) has 300000 bytes free, \S+ (MB|bytes) are needed: "
                       r"\S+ (MB|bytes) for weights and \S+ (MB|bytes) for the session"),
 ])
-def test_other_machines(machine, match, monkeypatch):
+def test_other_machines(machine, match, monkeypatch, tmp_path):
     monkeypatch.setenv("RSHARD_FAKE_CUDA", machine)
-    refuse("run", LLAMA, *on_cuda(), *TOKENS, match=match)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    done = refuse("run", LLAMA, *on_cuda(), *TOKENS, match=match)
+    # Only how much memory is needed takes a compilation to know.
+    assert ("compiling" in done.errors) == machine.startswith("memory")
 
 
 @pytest.mark.parametrize("memory, plan, match", [
@@ -124,6 +155,8 @@ def has_driver():
 
 
 @pytest.mark.skipif(has_driver(), reason="this machine has a driver")
-def test_no_driver(monkeypatch):
+def test_no_driver(monkeypatch, tmp_path):
     monkeypatch.delenv("LD_LIBRARY_PATH")
-    refuse("run", LLAMA, *on_cuda(), *TOKENS, match="no CUDA driver on this machine: libcuda.so.1")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    done = refuse("run", LLAMA, *on_cuda(), *TOKENS, match="(?m)^error: no CUDA driver on this machine: libcuda.so.1")
+    assert "compiling" not in done.errors

@@ -211,7 +211,6 @@ int main(int argc, char **argv) {
     names.push_back(name);
   }
   auto kernels = module->lookupSymbol<gpu::GPUModuleOp>("kernels");
-  auto emitError = [&] { return module->emitError(); };
   if (failed(verify(*module)))
     return 1;
   if (StringRef(argv[2]) == "-") {
@@ -219,7 +218,7 @@ int main(int argc, char **argv) {
     return 0;
   }
   FailureOr<std::string> assembler =
-      cuda::findAssembler(argc > 3 ? argv[3] : "", emitError);
+      cuda::findAssembler(argc > 3 ? argv[3] : "", module->getLoc());
   if (failed(assembler))
     return 1;
   FailureOr<cuda::DeviceCode> code = cuda::assemble(kernels, *assembler);

@@ -114,8 +114,7 @@ protected:
 };
 
 TEST_P(ModelKernels, Assemble) {
-  auto emitError = [&] { return all->emitError(); };
-  auto assembler = cuda::findAssembler("", emitError);
+  auto assembler = cuda::findAssembler("", all->getLoc());
   if (mlir::failed(assembler))
     GTEST_SKIP() << diagnostics;
   for (const Model &golden : models()) {

@@ -22,6 +22,12 @@ using namespace rshard::tool;
 
 namespace {
 
+mlir::DialectRegistry getRegistry() {
+  mlir::DialectRegistry registry;
+  registerDialects(registry);
+  return registry;
+}
+
 /// A model that has been loaded and planned, ready to be compiled.
 class Compilation {
 public:
@@ -34,13 +40,7 @@ public:
   ExitStatus compile(const std::filesystem::path &path);
 
 private:
-  static mlir::DialectRegistry getRegistry() {
-    mlir::DialectRegistry registry;
-    registerDialects(registry);
-    return registry;
-  }
-  /// Asks whoever wants the artifact.
-  ExitStatus ask();
+  ExitStatus checkWeights();
   ExitStatus identify();
   /// Of the plan, which the module may already hold.
   tokenset::RowTypes rowTypes();
@@ -55,17 +55,46 @@ private:
 
 } // namespace
 
-ExitStatus Compilation::ask() {
-  auto attr = (*model.module)->getAttrOfType<ModelAttr>(modelAttrName);
+static ExitStatus ask(mlir::ModuleOp module, Phase phase,
+                      const AcceptModel &accept) {
+  auto attr = module->getAttrOfType<ModelAttr>(modelAttrName);
   // The manifest says it of a module of a later phase.
-  if (!request.accept || !attr || from > Phase::Planned)
+  if (!accept || !attr || phase > Phase::Planned)
     return Success;
-  mlir::FailureOr<bool> rows = isAttentionOnly(*model.module),
-                        head = hasHead(*model.module);
+  mlir::FailureOr<bool> rows = isAttentionOnly(module), head = hasHead(module);
   if (mlir::failed(rows) || mlir::failed(head))
     return BadInput;
-  auto accepted = request.accept({attr.getArchitecture().str(), *rows, *head});
+  auto accepted = accept({attr.getArchitecture().str(), *rows, *head});
   return accepted ? Success : refuse(accepted.error().message);
+}
+
+ExitStatus tool::askModel(const ModelOptions &model,
+                          const AcceptModel &accept) {
+  CompilerContext context(getRegistry());
+  DiagnosticPrinter printer(&context);
+  mlir::FailureOr<ImportedModel> loaded = model.load(context);
+  if (mlir::failed(loaded))
+    return BadInput;
+  return ask(*loaded->module, getPhase(*loaded->module), accept);
+}
+
+ExitStatus tool::checkHasWeights(mlir::ModuleOp module,
+                                 const ModelOptions &model,
+                                 const char *option) {
+  if (!module.getOps<WeightOp>().empty())
+    return Success;
+  return refuse(model.getPath() + ": the model has no weights: " + option);
+}
+
+ExitStatus Compilation::checkWeights() {
+  for (auto [given, option] : {std::pair(request.randomWeights, "--weights"),
+                               {!request.weights.empty(), "--model"}})
+    if (given)
+      if (ExitStatus status =
+              checkHasWeights(*model.module, request.model, option);
+          status != Success)
+        return status;
+  return Success;
 }
 
 /// C10: the artifact names the model's identity and the hash of its weights.
@@ -123,7 +152,10 @@ ExitStatus Compilation::load() {
                                             "of another one were given too",
                   BadUsage);
   }
-  if (ExitStatus status = ask(); status != Success)
+  if (ExitStatus status = ask(*model.module, from, request.accept);
+      status != Success)
+    return status;
+  if (ExitStatus status = checkWeights(); status != Success)
     return status;
   // Before the weights are read.
   auto check =

@@ -18,6 +18,9 @@ struct ModelTraits {
   bool attentionOnly = false, hasHead = true;
 };
 
+using AcceptModel =
+    std::function<tokenset::Expected<void>(const ModelTraits &model)>;
+
 /// What a compilation to an artifact needs to know beside model and plan.
 struct ArtifactRequest {
   const ModelOptions &model;
@@ -35,8 +38,16 @@ struct ArtifactRequest {
   bool randomWeights = false;
   /// Asked about a model before its weights are read and code is generated for
   /// it; empty: any will do.
-  std::function<tokenset::Expected<void>(const ModelTraits &model)> accept = {};
+  AcceptModel accept = {};
 };
+
+/// Asks about a model that is IR, as ArtifactRequest::accept, and compiles
+/// nothing.
+ExitStatus askModel(const ModelOptions &model, const AcceptModel &accept);
+
+/// Refuses `option`, which is about weights, for a model that has none.
+ExitStatus checkHasWeights(mlir::ModuleOp module, const ModelOptions &model,
+                           const char *option);
 
 /// Compiles to `path`. Prints what is wrong and returns the exit status.
 ExitStatus compileArtifact(const ArtifactRequest &request,

@@ -56,6 +56,10 @@ static ExitStatus toPhase(const Options &options) {
   if (mlir::failed(model))
     return BadInput;
   mlir::ModuleOp module = *model->module;
+  if (!options.values.empty())
+    if (ExitStatus status = checkHasWeights(module, options.model, "--weights");
+        status != Success)
+      return status;
   Phase from =
       options.from.empty() ? getPhase(module) : *findPhase(options.from);
   if (from == Phase::Model && phases.to > from) {

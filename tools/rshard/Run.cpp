@@ -9,6 +9,8 @@
 #include "Progress.h"
 #include "Prompt.h"
 #include "RunReport.h"
+#include "rshard/Target/CUDA/Assemble.h"
+#include "rshard/runtime/Gpu.h"
 
 using namespace rshard;
 using namespace rshard::tool;
@@ -143,6 +145,24 @@ static ExitStatus checkBeforeCompiling(const Options &options,
   return Success;
 }
 
+/// What IR says of itself, before weights and a prompt are asked for.
+static ExitStatus checkModule(Options &options) {
+  std::error_code code;
+  if (!std::filesystem::is_regular_file(options.model.getPath(), code))
+    return Success;
+  return askModel(options.model, [&](const ModelTraits &model) {
+    return fit(options, model);
+  });
+}
+
+/// Compiling takes long: whether the code can run here is said before.
+static ExitStatus checkDevice(const Options &options) {
+  if (options.model.isArtifact() || options.target != "cuda")
+    return Success;
+  auto found = runtime::checkGpu(options.device, cuda::chip.str());
+  return found ? Success : refuse(found.error().message);
+}
+
 static ExitStatus run(Options &options) {
   if (options.prompt.has_value() == options.tokens.has_value())
     return refuse(options.prompt ? "--prompt and --tokens: both were given"
@@ -151,9 +171,12 @@ static ExitStatus run(Options &options) {
   if (ExitStatus status = checkModelPath(options.model.getPath());
       status != Success)
     return status;
-  if (options.model.isArtifact())
-    if (ExitStatus status = checkArtifact(options); status != Success)
-      return status;
+  if (ExitStatus status = options.model.isArtifact() ? checkArtifact(options)
+                                                     : checkModule(options);
+      status != Success)
+    return status;
+  if (ExitStatus status = checkDevice(options); status != Success)
+    return status;
   auto directory = getDirectory(options);
   if (!directory)
     return refuse(directory.error().message);

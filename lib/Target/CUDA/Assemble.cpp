@@ -34,33 +34,35 @@ using namespace mlir;
 
 namespace rshard::cuda {
 
-FailureOr<std::string>
-findAssembler(StringRef path, function_ref<InFlightDiagnostic()> emitError) {
+FailureOr<std::string> findAssembler(StringRef path, Location loc) {
   if (!path.empty()) {
     if (llvm::sys::fs::can_execute(path))
       return path.str();
-    return emitError() << "cannot run ptxas: '" << path
-                       << "' is not an executable file";
+    return emitError(loc) << "cannot run ptxas: '" << path
+                          << "' is not an executable file";
   }
-  SmallVector<std::string> folders;
+  SmallString<128> own; // what the user says
   if (std::optional<std::string> home =
           llvm::sys::Process::GetEnv("CUDA_HOME")) {
-    SmallString<128> folder(*home);
-    llvm::sys::path::append(folder, "bin");
-    folders.push_back(std::string(folder));
-  }
-  for (const std::string &folder : folders)
+    own = *home;
+    llvm::sys::path::append(own, "bin");
     if (llvm::ErrorOr<std::string> found =
-            llvm::sys::findProgramByName("ptxas", {StringRef(folder)}))
+            llvm::sys::findProgramByName("ptxas", {own.str()}))
       return *found;
-  if (llvm::ErrorOr<std::string> found = llvm::sys::findProgramByName("ptxas"))
-    return *found;
-  if (llvm::ErrorOr<std::string> found = llvm::sys::findProgramByName(
-          "ptxas", {StringRef("/usr/local/cuda/bin")}))
-    return *found;
-  return emitError() << "no ptxas in $CUDA_HOME/bin, PATH or "
-                        "/usr/local/cuda/bin: install the CUDA toolkit or "
-                        "pass --ptxas";
+  }
+  llvm::ErrorOr<std::string> found = llvm::sys::findProgramByName("ptxas");
+  if (!found)
+    found = llvm::sys::findProgramByName("ptxas",
+                                         {StringRef("/usr/local/cuda/bin")});
+  if (!found)
+    return emitError(loc) << "no ptxas in $CUDA_HOME/bin ("
+                          << (own.empty() ? "not set" : own.str())
+                          << "), PATH or /usr/local/cuda/bin: install the CUDA "
+                             "toolkit or pass --ptxas";
+  if (!own.empty())
+    emitWarning(loc) << "no ptxas in $CUDA_HOME/bin (" << own.str()
+                     << "): " << *found << " is taken";
+  return *found;
 }
 
 /// To the LLVM dialect. The order matters: see the pass documentation of

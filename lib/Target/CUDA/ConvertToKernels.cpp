@@ -59,6 +59,18 @@ cuda::AttentionParams attentionOf(AttendOp op) {
   return params;
 }
 
+/// Rows of heads are copied in units of 16 bytes, and shared memory holds tiles
+/// of heads of 256.
+LogicalResult checkHeadSize(AttendOp op) {
+  constexpr int64_t unit = 8, most = 256;
+  int64_t size = attentionOf(op).headSize;
+  if (size % unit != 0 || size > most)
+    return op.emitOpError("head size: ")
+           << size << " vs a multiple of " << unit << " up to " << most
+           << ", which cuda code computes with";
+  return success();
+}
+
 /// The element type of the CompNodes' rows.
 FailureOr<Type> ConvertToKernels::activationType() {
   ModuleOp module = getOperation();
@@ -77,6 +89,12 @@ void ConvertToKernels::runOnOperation() {
   ModuleOp module = getOperation();
   auto element = activationType();
   if (failed(element))
+    return signalPassFailure();
+  WalkResult heads = module.walk([](AttendOp op) {
+    return failed(checkHeadSize(op)) ? WalkResult::interrupt()
+                                     : WalkResult::advance();
+  });
+  if (heads.wasInterrupted())
     return signalPassFailure();
   const cuda::LinearSchedule *schedule = nullptr;
   if (!linearSchedule.empty()) {

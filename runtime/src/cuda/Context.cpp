@@ -1,5 +1,16 @@
 #include "Context.h"
 #include "HostMemory.h"
+#include "rshard/runtime/Gpu.h"
+
+namespace rshard::runtime {
+
+tokenset::Expected<void> checkGpu(int device, const std::string &chip) {
+  if (auto found = cuda::Context::find(device, chip); !found)
+    return found.error();
+  return {};
+}
+
+} // namespace rshard::runtime
 
 namespace rshard::runtime::cuda {
 
@@ -14,8 +25,8 @@ bool runsOn(const std::string &chip, int major, int minor) {
 
 } // namespace
 
-Expected<std::shared_ptr<Context>> Context::create(int ordinal,
-                                                   const std::string &chip) {
+Expected<std::shared_ptr<Context>> Context::find(int ordinal,
+                                                 const std::string &chip) {
   Expected<const DriverApi *> driver = DriverApi::get();
   if (!driver)
     return driver.error();
@@ -48,12 +59,21 @@ Expected<std::shared_ptr<Context>> Context::create(int ordinal,
     return Error{out->title + " has compute capability " +
                  std::to_string(major) + "." + std::to_string(minor) +
                  ", the artifact's kernels are for " + chip};
-  if (auto done = api.check(api.contextRetain(&out->handle, device),
-                            out->title.c_str());
-      !done)
-    return done.error();
   out->device = device;
   return out;
+}
+
+Expected<std::shared_ptr<Context>> Context::create(int ordinal,
+                                                   const std::string &chip) {
+  Expected<std::shared_ptr<Context>> found = find(ordinal, chip);
+  if (!found)
+    return found;
+  Context &out = **found;
+  if (auto done = out.api.check(out.api.contextRetain(&out.handle, out.device),
+                                out.title.c_str());
+      !done)
+    return done.error();
+  return found;
 }
 
 Context::~Context() {

@@ -21,6 +21,9 @@ public:
   /// ("sm_90a").
   static Expected<std::shared_ptr<Context>> create(int ordinal,
                                                    const std::string &chip);
+  /// Finds the device, and takes nothing of it. Same errors.
+  static Expected<std::shared_ptr<Context>> find(int ordinal,
+                                                 const std::string &chip);
   ~Context();
   Context(const Context &) = delete;
   Context &operator=(const Context &) = delete;

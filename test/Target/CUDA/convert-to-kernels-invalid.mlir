@@ -50,6 +50,40 @@ func.func @step(%frame: !rshard.frame) {
 
 // -----
 
+rshard.table @index
+rshard.buffer @comp.x rows "comp" : memref<?x16xbf16>
+rshard.buffer @rows rows "pool_query" : memref<?x60xbf16>
+rshard.buffer @lse rows "pool_partial" : memref<?x1xf32>
+func.func @step(%frame: !rshard.frame) {
+  %index = rshard.get_table %frame[@index] : memref<?xi32>
+  %rows = rshard.get_buffer %frame[@rows] : memref<?x60xbf16>
+  %lse = rshard.get_buffer %frame[@lse] : memref<?x1xf32>
+  %first = arith.constant true
+  // expected-error @below {{'rshard.attend' op head size: 60 vs a multiple of 8 up to 256, which cuda code computes with}}
+  rshard.attend %rows[%index], %rows, %rows sees [%index, %index] into %rows, %lse first %first heads 1 scale 0.25
+    : memref<?x60xbf16>, memref<?xi32>, memref<?x60xbf16>, memref<?x60xbf16>, memref<?xi32>, memref<?xi32>, memref<?x60xbf16>, memref<?x1xf32>
+  return
+}
+
+// -----
+
+rshard.table @index
+rshard.buffer @comp.x rows "comp" : memref<?x16xbf16>
+rshard.buffer @rows rows "pool_query" : memref<?x264xbf16>
+rshard.buffer @lse rows "pool_partial" : memref<?x1xf32>
+func.func @step(%frame: !rshard.frame) {
+  %index = rshard.get_table %frame[@index] : memref<?xi32>
+  %rows = rshard.get_buffer %frame[@rows] : memref<?x264xbf16>
+  %lse = rshard.get_buffer %frame[@lse] : memref<?x1xf32>
+  %first = arith.constant true
+  // expected-error @below {{'rshard.attend' op head size: 264 vs a multiple of 8 up to 256, which cuda code computes with}}
+  rshard.attend %rows[%index], %rows, %rows sees [%index, %index] into %rows, %lse first %first heads 1 scale 0.25
+    : memref<?x264xbf16>, memref<?xi32>, memref<?x264xbf16>, memref<?x264xbf16>, memref<?xi32>, memref<?xi32>, memref<?x264xbf16>, memref<?x1xf32>
+  return
+}
+
+// -----
+
 // Gathered queries lie beside the results, whose buffer must be known.
 rshard.buffer @comp.x rows "comp" : memref<?x16xbf16>
 func.func @step(%frame: !rshard.frame, %rows: memref<?x64xbf16>, %index: memref<?xi32>, %out: memref<?x64xf32>, %lse: memref<?x1xf32>) {

@@ -26,10 +26,10 @@ struct DeviceCode {
 };
 
 /// The path of ptxas: `path` if it is not empty, else that of $CUDA_HOME/bin,
-/// PATH or /usr/local/cuda/bin. An error says where it was looked for.
-mlir::FailureOr<std::string>
-findAssembler(llvm::StringRef path,
-              llvm::function_ref<mlir::InFlightDiagnostic()> emitError);
+/// PATH or /usr/local/cuda/bin. An error says where it was looked for, a
+/// warning that CUDA_HOME is set and has none.
+mlir::FailureOr<std::string> findAssembler(llvm::StringRef path,
+                                           mlir::Location loc);
 
 /// Writes the kernels' PTX. The module is left as it is.
 mlir::FailureOr<std::string> emitPTX(mlir::gpu::GPUModuleOp kernels);
