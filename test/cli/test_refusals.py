@@ -11,7 +11,7 @@ import pytest
 
 import checkpoint
 import generate
-from commandline import GOLDEN, LLAMA, UNSHARDED, check_said, copy_model, refuse, refused, rshard, run_json
+from commandline import GOLDEN, LLAMA, UNSHARDED, check_said, copy_model, refuse, refused, rshard, run_json, succeed
 
 RUN = ["--tokens", "1,2,3", "--max-new-tokens", "2"]
 
@@ -252,6 +252,11 @@ def test_heads(tmp_path, artifact):
     refuse("run", LLAMA, "--tokens", "1,2", "--hidden", out, match="--logits", env=empty)
     assert not list(tmp_path.glob("cache/**/*.rshard"))
     refuse("run", artifact, "--model", LLAMA, "--tokens", "1", "--hidden", out, match="--logits")
+    # IR says it in every phase, the later ones by the artifact that they become.
+    ir = tmp_path / "model.mlir"
+    for phase in ("model", "planned", "partitioned"):
+        succeed("compile", LLAMA, "--to", phase, "-o", ir)
+        refuse("run", ir, "--model", LLAMA, "--tokens", "1", "--hidden", out, match="--logits")
     # A bidirectional model takes one step.
     refuse("run", bert, "--tokens", "1,2,3", "--chunk", 2, "--hidden", out)
     assert not out.exists()

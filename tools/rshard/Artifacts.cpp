@@ -14,8 +14,8 @@
 #include "rshard/Target/CUDA/GenerateKernels.h"
 #include "rshard/Target/Host/HostCpu.h"
 #include "rshard/runtime/ABI.h"
-#include "rshard/runtime/Artifact.h"
 #include "rshard/runtime/Weights.h"
+#include <utility>
 
 using namespace rshard;
 using namespace rshard::tool;
@@ -32,12 +32,17 @@ mlir::DialectRegistry getRegistry() {
 class Compilation {
 public:
   explicit Compilation(const ArtifactRequest &request)
-      : request(request), context(getRegistry()), printer(&context) {}
+      : request(request), accept(request.accept), context(getRegistry()),
+        printer(&context) {}
 
   ExitStatus load();
   /// The hash of everything that the artifact depends on.
   ExitStatus getKey(std::string &key);
   ExitStatus compile(const std::filesystem::path &path);
+  /// Opens it, made anew if it is not there, and asks about it if the module
+  /// could not tell.
+  ExitStatus open(const std::filesystem::path &path,
+                  std::optional<runtime::Artifact> &artifact);
 
 private:
   ExitStatus checkWeights();
@@ -46,6 +51,7 @@ private:
   tokenset::RowTypes rowTypes();
 
   const ArtifactRequest &request;
+  AcceptModel accept; ///< empty once it was asked
   CompilerContext context;
   DiagnosticPrinter printer;
   ImportedModel model;
@@ -55,27 +61,35 @@ private:
 
 } // namespace
 
-static ExitStatus ask(mlir::ModuleOp module, Phase phase,
-                      const AcceptModel &accept) {
+ModelTraits tool::traitsOf(const runtime::ModelInfo &model) {
+  return {model.architecture, model.attentionOnly, model.hasHead};
+}
+
+static ExitStatus ask(const AcceptModel &accept, const ModelTraits &traits) {
+  auto accepted = accept(traits);
+  return accepted ? Success : refuse(accepted.error().message);
+}
+
+/// Leaves `accept` empty once it was asked: a module of a later phase does not
+/// say, but the artifact's manifest will.
+static ExitStatus ask(AcceptModel &accept, mlir::ModuleOp module, Phase phase) {
   auto attr = module->getAttrOfType<ModelAttr>(modelAttrName);
-  // The manifest says it of a module of a later phase.
   if (!accept || !attr || phase > Phase::Planned)
     return Success;
   mlir::FailureOr<bool> rows = isAttentionOnly(module), head = hasHead(module);
   if (mlir::failed(rows) || mlir::failed(head))
     return BadInput;
-  auto accepted = accept({attr.getArchitecture().str(), *rows, *head});
-  return accepted ? Success : refuse(accepted.error().message);
+  return ask(std::exchange(accept, {}),
+             ModelTraits{attr.getArchitecture().str(), *rows, *head});
 }
 
-ExitStatus tool::askModel(const ModelOptions &model,
-                          const AcceptModel &accept) {
+ExitStatus tool::askModel(const ModelOptions &model, AcceptModel &accept) {
   CompilerContext context(getRegistry());
   DiagnosticPrinter printer(&context);
   mlir::FailureOr<ImportedModel> loaded = model.load(context);
   if (mlir::failed(loaded))
     return BadInput;
-  return ask(*loaded->module, getPhase(*loaded->module), accept);
+  return ask(accept, *loaded->module, getPhase(*loaded->module));
 }
 
 ExitStatus tool::checkHasWeights(mlir::ModuleOp module,
@@ -152,8 +166,7 @@ ExitStatus Compilation::load() {
                                             "of another one were given too",
                   BadUsage);
   }
-  if (ExitStatus status = ask(*model.module, from, request.accept);
-      status != Success)
+  if (ExitStatus status = ask(accept, *model.module, from); status != Success)
     return status;
   if (ExitStatus status = checkWeights(); status != Success)
     return status;
@@ -203,6 +216,22 @@ ExitStatus Compilation::compile(const std::filesystem::path &path) {
   return Success;
 }
 
+ExitStatus Compilation::open(const std::filesystem::path &path,
+                             std::optional<runtime::Artifact> &artifact) {
+  auto opened = runtime::Artifact::open(path);
+  // A damaged file is made again.
+  if (!opened) {
+    llvm::errs() << "compiling " << request.model.getPath() << "\n";
+    if (ExitStatus status = compile(path); status != Success)
+      return status;
+    opened = runtime::Artifact::open(path);
+  }
+  if (!opened)
+    return refuse(opened.error().message);
+  artifact = std::move(*opened);
+  return accept ? ask(accept, traitsOf(artifact->manifest().model)) : Success;
+}
+
 ExitStatus rshard::tool::compileArtifact(const ArtifactRequest &request,
                                          const std::filesystem::path &path) {
   Compilation compilation(request);
@@ -211,8 +240,9 @@ ExitStatus rshard::tool::compileArtifact(const ArtifactRequest &request,
   return compilation.compile(path);
 }
 
-ExitStatus rshard::tool::compileCached(const ArtifactRequest &request,
-                                       std::filesystem::path &path) {
+ExitStatus
+rshard::tool::compileCached(const ArtifactRequest &request,
+                            std::optional<runtime::Artifact> &artifact) {
   Compilation compilation(request);
   if (ExitStatus status = compilation.load(); status != Success)
     return status;
@@ -222,10 +252,5 @@ ExitStatus rshard::tool::compileCached(const ArtifactRequest &request,
   auto directory = openArtifactCache();
   if (!directory)
     return refuse(directory.error().message);
-  path = *directory / (key + ".rshard");
-  // A damaged file in the cache is made again.
-  if (runtime::Artifact::open(path))
-    return Success;
-  llvm::errs() << "compiling " << request.model.getPath() << "\n";
-  return compilation.compile(path);
+  return compilation.open(*directory / (key + ".rshard"), artifact);
 }

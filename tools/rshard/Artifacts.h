@@ -7,8 +7,10 @@
 #include "ModelOptions.h"
 #include "PlanOptions.h"
 #include "rshard/Driver/Program.h"
+#include "rshard/runtime/Artifact.h"
 #include <filesystem>
 #include <functional>
+#include <optional>
 
 namespace rshard::tool {
 
@@ -17,6 +19,8 @@ struct ModelTraits {
   std::string architecture;
   bool attentionOnly = false, hasHead = true;
 };
+
+ModelTraits traitsOf(const runtime::ModelInfo &model);
 
 using AcceptModel =
     std::function<tokenset::Expected<void>(const ModelTraits &model)>;
@@ -36,14 +40,14 @@ struct ArtifactRequest {
   std::string weights;
   /// No weights at all: random ones will do.
   bool randomWeights = false;
-  /// Asked about a model before its weights are read and code is generated for
-  /// it; empty: any will do.
+  /// Asked once about a model, before its weights are read and code is
+  /// generated for it if its module says what is asked; empty: any will do.
   AcceptModel accept = {};
 };
 
 /// Asks about a model that is IR, as ArtifactRequest::accept, and compiles
-/// nothing.
-ExitStatus askModel(const ModelOptions &model, const AcceptModel &accept);
+/// nothing. Leaves `accept` empty if it was asked.
+ExitStatus askModel(const ModelOptions &model, AcceptModel &accept);
 
 /// Refuses `option`, which is about weights, for a model that has none.
 ExitStatus checkHasWeights(mlir::ModuleOp module, const ModelOptions &model,
@@ -55,9 +59,9 @@ ExitStatus compileArtifact(const ArtifactRequest &request,
 
 /// As compileArtifact, into the artifact cache under the hash of everything
 /// that the artifact depends on; an artifact that is there is not compiled
-/// again.
+/// again. Opens it.
 ExitStatus compileCached(const ArtifactRequest &request,
-                         std::filesystem::path &path);
+                         std::optional<runtime::Artifact> &artifact);
 
 } // namespace rshard::tool
 

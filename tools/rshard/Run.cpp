@@ -55,12 +55,9 @@ static tokenset::Expected<void> fit(Options &options,
   return {};
 }
 
-static ModelTraits traitsOf(const runtime::ModelInfo &model) {
-  return {model.architecture, model.attentionOnly, model.hasHead};
-}
-
-/// What an artifact has settled: options that would change nothing.
-static ExitStatus checkArtifact(Options &options) {
+/// Refuses options that would change nothing: an artifact has settled them.
+static ExitStatus openArtifact(Options &options,
+                               std::optional<runtime::Artifact> &artifact) {
   const std::string &path = options.model.getPath();
   if (options.plan.given())
     return refuse(path + ": the artifact's plan cannot be changed", BadUsage);
@@ -73,9 +70,10 @@ static ExitStatus checkArtifact(Options &options) {
     if (!value->empty())
       return refuse(path + ": the artifact's code is generated: " + name,
                     BadUsage);
-  auto artifact = runtime::Artifact::open(path);
-  if (!artifact)
-    return refuse(artifact.error().message);
+  auto opened = runtime::Artifact::open(path);
+  if (!opened)
+    return refuse(opened.error().message);
+  artifact = std::move(*opened);
   auto good = fit(options, traitsOf(artifact->manifest().model));
   return good ? Success : refuse(good.error().message);
 }
@@ -94,24 +92,21 @@ static tokenset::Expected<std::string> getDirectory(const Options &options) {
                                 "they are"};
 }
 
-static ExitStatus findArtifact(Options &options, const std::string &directory,
-                               std::filesystem::path &path) {
-  if (options.model.isArtifact()) {
-    path = options.model.getPath();
-    return Success;
-  }
-  ArtifactRequest request{
-      .model = options.model,
-      .plan = options.plan,
-      .target = options.target == "cuda" ? Target::CUDA : Target::CPU,
-      .cpu = options.cpu.empty() ? "native" : options.cpu,
-      .assembler = options.assembler,
-      .from = {},
-      .dumpPhases = {},
-      .weights = directory,
-      .randomWeights = !options.values.empty(),
-      .accept = [&](const ModelTraits &model) { return fit(options, model); }};
-  return compileCached(request, path);
+static ExitStatus compile(const Options &options, const std::string &directory,
+                          AcceptModel accept,
+                          std::optional<runtime::Artifact> &artifact) {
+  ArtifactRequest request{.model = options.model,
+                          .plan = options.plan,
+                          .target = options.target == "cuda" ? Target::CUDA
+                                                             : Target::CPU,
+                          .cpu = options.cpu.empty() ? "native" : options.cpu,
+                          .assembler = options.assembler,
+                          .from = {},
+                          .dumpPhases = {},
+                          .weights = directory,
+                          .randomWeights = !options.values.empty(),
+                          .accept = std::move(accept)};
+  return compileCached(request, artifact);
 }
 
 static ExitStatus checkModelPath(const std::string &path) {
@@ -146,13 +141,11 @@ static ExitStatus checkBeforeCompiling(const Options &options,
 }
 
 /// What IR says of itself, before weights and a prompt are asked for.
-static ExitStatus checkModule(Options &options) {
+static ExitStatus checkModule(const Options &options, AcceptModel &accept) {
   std::error_code code;
   if (!std::filesystem::is_regular_file(options.model.getPath(), code))
     return Success;
-  return askModel(options.model, [&](const ModelTraits &model) {
-    return fit(options, model);
-  });
+  return askModel(options.model, accept);
 }
 
 /// Compiling takes long: whether the code can run here is said before.
@@ -171,8 +164,13 @@ static ExitStatus run(Options &options) {
   if (ExitStatus status = checkModelPath(options.model.getPath());
       status != Success)
     return status;
-  if (ExitStatus status = options.model.isArtifact() ? checkArtifact(options)
-                                                     : checkModule(options);
+  std::optional<runtime::Artifact> artifact;
+  AcceptModel accept = [&](const ModelTraits &model) {
+    return fit(options, model);
+  };
+  if (ExitStatus status = options.model.isArtifact()
+                              ? openArtifact(options, artifact)
+                              : checkModule(options, accept);
       status != Success)
     return status;
   if (ExitStatus status = checkDevice(options); status != Success)
@@ -186,22 +184,16 @@ static ExitStatus run(Options &options) {
   if (ExitStatus status = checkBeforeCompiling(options, *prompt, *directory);
       status != Success)
     return status;
-  std::filesystem::path path;
-  if (ExitStatus status = findArtifact(options, *directory, path);
-      status != Success)
-    return status;
-  auto artifact = runtime::Artifact::open(path);
   if (!artifact)
-    return refuse(artifact.error().message);
+    if (ExitStatus status = compile(options, *directory, accept, artifact);
+        status != Success)
+      return status;
   auto seed = parseRandomSeed(options.values);
   tokenset::Expected<runtime::Weights> weights =
       seed ? runtime::Weights::random(artifact->manifest(), *seed)
            : runtime::Weights::open(*directory);
   if (!weights)
     return refuse(weights.error().message);
-  const runtime::ModelInfo &model = artifact->manifest().model;
-  if (auto good = fit(options, traitsOf(model)); !good)
-    return refuse(good.error().message);
 
   runtime::setThreads(options.threads);
   runtime::SessionOptions settings;
@@ -209,7 +201,7 @@ static ExitStatus run(Options &options) {
       static_cast<int64_t>(prompt->tokens.size()));
   settings.allRows = !options.logits.empty() || !options.hidden.empty();
   settings.device = options.device;
-  if (!model.bidirectional)
+  if (!artifact->manifest().model.bidirectional)
     settings.largestStep =
         std::min(options.generation.chunk, settings.capacity);
   settings.progress = Progress("packing weights");
