@@ -187,10 +187,7 @@ LogicalResult SegmentKernels::emitLinear(const Step &step, Value y) {
     behind.push_back(at(result));
   if (NormOp norm = step.inputNorm) {
     params.normEpsilon = paramsOf(norm).epsilon;
-    auto scale = vectorOf(norm, norm.getScale());
-    if (failed(scale))
-      return failure();
-    behind.append({at(norm.getInput()), *scale});
+    behind.append({at(norm.getInput()), leftScales.lookup(norm)});
   }
   if (isa<RopeOp>(step.op))
     return emitRotated(step, params, arguments, behind);
@@ -282,6 +279,7 @@ LogicalResult SegmentKernels::emitNorm(const Step &step, Value y) {
   if (!step.leftToReaders)
     return run(loc, kernel, arguments);
   // Products of few rows normalise them as they read them.
+  leftScales[op] = *scale;
   Value rows = memref::DimOp::create(ops, loc, y, 0);
   Value few =
       arith::ConstantIndexOp::create(ops, loc, KernelLibrary::rowsNormalised);

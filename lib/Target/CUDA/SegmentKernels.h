@@ -55,6 +55,8 @@ private:
                           mlir::ValueRange arguments);
 
   KernelLibrary &kernels;
+  /// Of norms that products may compute: their own step comes first.
+  llvm::DenseMap<mlir::Operation *, mlir::Value> leftScales;
 };
 
 } // namespace rshard::cuda

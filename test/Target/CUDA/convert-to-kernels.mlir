@@ -29,7 +29,7 @@
 // CHECK: %[[W:.*]] = rshard.get_weight %[[FRAME]], 3[%[[LAYER]]] : memref<128x64xbf16>
 // A kernel for few rows and one for many.
 // CHECK: scf.if
-// CHECK: rshard.run @kernels::@linear_small{{.*}}_norm_3727c5ac of %[[FRAME]](%[[N]], %[[W]], %[[Q]], %[[K]], %[[V]], %[[X]], %{{.*}}) :
+// CHECK: rshard.run @kernels::@linear_small{{.*}}_norm_3727c5ac of %[[FRAME]](%[[N]], %[[W]], %[[Q]], %[[K]], %[[V]], %[[X]], %[[SCALE]]) :
 // CHECK: } else {
 // CHECK: rshard.run @kernels::@linear_p{{[^_]*}}_64x64_32_32_bf16 of %[[FRAME]](%[[N]], %[[W]], %[[Q]], %[[K]], %[[V]], %[[X]], %{{.*}}) :
 // RoPE in place of the queries and keys, in one launch.
