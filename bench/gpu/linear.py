@@ -21,7 +21,7 @@ LAYER = {  # of a Llama 8B
 }
 MANY_ROWS = (2048, 8192)
 FEW_ROWS = (1, 2, 4, 8, 16)
-BETWEEN = (32, 64, 128, 256)
+BETWEEN = (17, 32, 64, 128, 192, 256)
 SMALL = LAYER | {
     "1024 of 4096": {"inputs": 4096, "outputs": [1024]},
     "1B qkv": {"inputs": 2048, "outputs": [2048, 512, 512]},
@@ -52,8 +52,8 @@ def wanted():
     for name, spec in SMALL.items():
         for schedule in ("small8", "small16"):
             out.append(("few", name, spec, schedule))
-    for name, spec in LAYER.items():
-        out.append(("between", name, spec, "p128"))
+    for rows in BETWEEN:
+        out += [("between", name, spec, rows) for name, spec in SMALL.items() if name not in ("1024 of 4096", "logits")]
     # What the compiler chooses.
     for rows in MANY_ROWS:
         out += [("choice", name, spec, rows) for name, spec in LAYER.items()]
@@ -65,7 +65,7 @@ def wanted():
 def requests():
     out = []
     for kind, _, spec, how in wanted():
-        out.append({"kernel": "linear", "element": "bf16"} | spec | ({"rows": how} if kind == "choice" else {"schedule": how}))
+        out.append({"kernel": "linear", "element": "bf16"} | spec | ({"rows": how} if kind in ("choice", "between") else {"schedule": how}))
     return out
 
 
@@ -181,11 +181,11 @@ def few(kernels, report):
             candidates = {}
             operands = [Operands(spec, rows) for _ in range(sets)]
             candidates["cublas"] = [one.cublas() for one in operands]
-            for schedule, kernel in schedules.items():
-                if kind == "few" and rows > 8 and schedule == "small8":
+            for how, kernel in schedules.items():
+                if kind == "few" and rows > 8 and how == "small8" or kind == "between" and how != rows:
                     continue
                 operands[0].check(kernel, rows)
-                candidates[schedule] = [one.ours(kernel) for one in operands]
+                candidates[how if kind == "few" else kernel.name.split("_")[1]] = [one.ours(kernel) for one in operands]
             times = in_graphs(candidates, max(sets, 12))
             for schedule, time in times.items():
                 report.append({"table": kind, "shape": name, "rows": rows, "schedule": schedule, "us": time * 1e6,

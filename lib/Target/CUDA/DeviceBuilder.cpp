@@ -366,6 +366,12 @@ Value DeviceBuilder::loadShared(Type type, Int address) {
 void DeviceBuilder::storeShared(Value value, Int address) {
   LLVM::StoreOp::create(ops, loc, value, sharedPointer(address));
 }
+Value DeviceBuilder::loadCluster(Type type, Int address, Int block) {
+  Value there = NVVM::MapaOp::create(
+      ops, loc, LLVM::LLVMPointerType::get(ops.getContext(), 7),
+      sharedPointer(address), block);
+  return LLVM::LoadOp::create(ops, loc, type, there);
+}
 
 Int DeviceBuilder::sharedMemory() {
   Value base = LLVM::AddressOfOp::create(
@@ -417,6 +423,10 @@ void DeviceBuilder::syncWarp() {
   NVVM::SyncWarpOp::create(ops, loc, integer(-1));
 }
 void DeviceBuilder::syncBlock() { NVVM::Barrier0Op::create(ops, loc); }
+void DeviceBuilder::syncCluster() {
+  NVVM::ClusterArriveOp::create(ops, loc, UnitAttr());
+  NVVM::ClusterWaitOp::create(ops, loc, UnitAttr());
+}
 void DeviceBuilder::syncNamed(Int id, int64_t threads) {
   NVVM::BarrierOp::create(ops, loc, Type(), id, integer(threads),
                           NVVM::BarrierReductionAttr(), Value());

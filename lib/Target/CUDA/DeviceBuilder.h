@@ -169,6 +169,8 @@ public:
   Int atomicAddInOrder(Global to, Int value);
   mlir::Value loadShared(mlir::Type type, Int address);
   void storeShared(mlir::Value value, Int address);
+  /// From the shared memory of block number `block` of the cluster.
+  mlir::Value loadCluster(mlir::Type type, Int address, Int block);
   /// The beginning of the kernel's dynamic shared memory, 1024-byte aligned.
   Int sharedMemory();
   mlir::Value sharedPointer(Int address);
@@ -187,6 +189,9 @@ public:
   Bool elect();
   void syncWarp();
   void syncBlock();
+  /// All threads of the cluster's blocks; orders their accesses to the shared
+  /// memory of one another.
+  void syncCluster();
   /// Barrier `id` of the block, for `threads` of its threads.
   void syncNamed(Int id, int64_t threads);
   void arriveNamed(Int id, int64_t threads);

@@ -91,6 +91,10 @@ KernelLibrary::define(const std::string &name, const Launch &launch,
   function->setAttr(
       NVVM::NVVMDialect::getMinctasmAttrName(),
       ops.getI32IntegerAttr(static_cast<int32_t>(launch.together)));
+  if (launch.cluster != 1)
+    function->setAttr(
+        NVVM::NVVMDialect::getClusterDimAttrName(),
+        ops.getDenseI32ArrayAttr({static_cast<int32_t>(launch.cluster), 1, 1}));
   function->setAttr(kernelAttrName,
                     KernelAttr::get(context, launch.threads, launch.shared,
                                     launch.blocks, launch.resident, launch.grid,

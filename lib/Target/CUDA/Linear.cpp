@@ -54,19 +54,27 @@ static bool normalises(const LinearSchedule &schedule) {
 
 SymbolRefAttr KernelLibrary::linear(const LinearParams &params,
                                     const LinearSchedule &schedule) {
-  bool pipelines = schedule.isPipelined() && canPipeline(params, schedule);
-  if (params.rotation &&
-      !(schedule.isPipelined() ? pipelines : canRotateFew(params)))
+  using Kind = LinearSchedule::Kind;
+  bool few = schedule.kind == Kind::Small;
+  bool can =
+      few || (schedule.kind == Kind::Split ? canSplit(params)
+                                           : canPipeline(params, schedule));
+  if (params.rotation && !(few ? canRotateFew(params) : can))
     return {};
-  const LinearSchedule &used = schedule.isPipelined() && !pipelines
-                                   ? *findLinearSchedule("small16")
-                                   : schedule;
+  const LinearSchedule &used = can ? schedule : *findLinearSchedule("small16");
   LinearParams own = params;
   if (!normalises(used))
     own.normEpsilon.reset(); // x is normalised
   std::string name = nameOf(own, used);
-  return used.isPipelined() ? pipelinedLinear(name, own, used)
-                            : smallLinear(name, own, used);
+  switch (used.kind) {
+  case Kind::Small:
+    return smallLinear(name, own, used);
+  case Kind::Split:
+    return splitLinear(name, own, used);
+  case Kind::PingPong:
+    return pipelinedLinear(name, own, used);
+  }
+  llvm_unreachable("unknown kind of schedule");
 }
 
 SmallVector<KernelLibrary::Variant>
@@ -76,6 +84,9 @@ KernelLibrary::linear(const LinearParams &params) {
   SmallVector<Variant> variants;
   for (const LinearChoice &choice :
        chooseLinearSchedules(params.weightRows(), params.inputs)) {
+    if (choice.schedule->kind == LinearSchedule::Kind::Split &&
+        !canSplit(plain))
+      continue; // the next one takes these rows
     const LinearSchedule &schedule = pipelined && choice.schedule->isPipelined()
                                          ? *pipelined
                                          : *choice.schedule;

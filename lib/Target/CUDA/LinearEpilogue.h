@@ -46,6 +46,9 @@ public:
 /// Whether a pipelined schedule can run the product at all, with its rotation.
 bool canPipeline(const LinearParams &params, const LinearSchedule &schedule);
 
+/// Whether a split schedule can.
+bool canSplit(const LinearParams &params);
+
 /// Whether the schedules for few rows can do the rotation.
 bool canRotateFew(const LinearParams &params);
 /// Whether a rotation is of heads whose size is a multiple of this, and stands

@@ -14,9 +14,13 @@ using Kind = LinearSchedule::Kind;
 
 // A band and a strip of tiles are about what the multiprocessors work on at
 // once, nearly square in elements.
-static constexpr std::array<LinearSchedule, 4> schedules{{
+static constexpr std::array<LinearSchedule, 8> schedules{{
     {"small8", Kind::Small, 8},
     {"small16", Kind::Small, 16},
+    {"s32", Kind::Split, 32, 128, 5},
+    {"s64", Kind::Split, 64, 128, 4},
+    {"s128", Kind::Split, 128, 128, 3},
+    {"s256", Kind::Split, 256, 128, 4},
     {"p128", Kind::PingPong, 128, 128, 6, 4096, 8, 16},
     {"p192", Kind::PingPong, 128, 192, 5, 2048, 8, 16},
 }};
@@ -55,14 +59,21 @@ chooseLinearSchedules(int64_t columns, int64_t inputs,
                       const DeviceShape &device) {
   llvm::SmallVector<LinearChoice> choices;
   llvm::SmallVector<const LinearSchedule *> pipelined;
+  constexpr int64_t step = 128; // rows of every pipelined tile
+  // Whether its tiles fill less than half of the device.
+  auto fillsLittle = [&](int64_t rows) {
+    int64_t tiles = ceilDiv(rows, step) * ceilDiv(columns, 128);
+    return 2 * tiles <= device.multiprocessors;
+  };
   for (const LinearSchedule &one : schedules) {
     if (one.isPipelined())
       pipelined.push_back(&one);
-    else
+    else if (one.kind == Kind::Small || one.tileRows <= 64 ||
+             fillsLittle(one.tileRows))
       choices.push_back({one.tileRows, &one});
   }
   size_t count = pipelined.size();
-  constexpr int64_t step = 128; // rows of every tile
+  const int64_t firstTile = choices.back().rows / step + 1;
   // The cheapest sequence of schedules over all numbers of rows, by dynamic
   // programming: total[s] is the cost so far of one that ends in s, and
   // before[i][s] the schedule before it.
@@ -71,14 +82,14 @@ chooseLinearSchedules(int64_t columns, int64_t inputs,
   auto cheapest = [](llvm::ArrayRef<double> costs) {
     return static_cast<size_t>(llvm::min_element(costs) - costs.begin());
   };
-  for (int64_t tile = 1; tile <= mostRows / step; ++tile) {
+  for (int64_t tile = firstTile; tile <= mostRows / step; ++tile) {
     llvm::SmallVector<double> costs;
     for (const LinearSchedule *one : pipelined)
       costs.push_back(linearCost(*one, tile * step, columns, inputs, device));
     double best = *llvm::min_element(costs);
     double weight = std::log2(real(tile + 1) / real(tile));
     size_t from = cheapest(total);
-    double changed = total[from] + (tile == 1 ? 0 : worthAChange);
+    double changed = total[from] + (tile == firstTile ? 0 : worthAChange);
     before.emplace_back();
     for (size_t s = 0; s != count; ++s) {
       before.back().push_back(changed < total[s] ? from : s);
@@ -87,10 +98,10 @@ chooseLinearSchedules(int64_t columns, int64_t inputs,
   }
   llvm::SmallVector<LinearChoice> reversed;
   size_t current = cheapest(total);
-  for (int64_t tile = mostRows / step; tile != 0; --tile) {
+  for (int64_t tile = mostRows / step; tile >= firstTile; --tile) {
     if (reversed.empty() || reversed.back().schedule != pipelined[current])
       reversed.push_back({tile * step, pipelined[current]});
-    current = before[static_cast<size_t>(tile - 1)][current];
+    current = before[static_cast<size_t>(tile - firstTile)][current];
   }
   reversed.front().rows = std::numeric_limits<int64_t>::max();
   choices.append(reversed.rbegin(), reversed.rend());

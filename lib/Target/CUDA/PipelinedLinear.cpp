@@ -9,6 +9,7 @@
 
 #include "AsyncCopy.h"
 #include "LinearEpilogue.h"
+#include "LinearOperands.h"
 #include "TileOrder.h"
 #include "Wgmma.h"
 #include "llvm/ADT/STLExtras.h"
@@ -22,14 +23,13 @@ namespace {
 constexpr int64_t consumers = 2; // warpgroups
 constexpr int64_t warps = 4 * consumers;
 constexpr int64_t threads = 128 * (1 + consumers);
-constexpr int64_t depth = 64; // values of K in a stage: rows of 128 bytes
 
 class PipelinedLinear {
 public:
   PipelinedLinear(const LinearParams &params, const LinearSchedule &schedule)
       : params(params), schedule(schedule), epilogue(params, schedule),
         blocksOfRows(epilogue.getShape().blocks),
-        steps((params.inputs + depth - 1) / depth),
+        steps((params.inputs + tileDepth - 1) / tileDepth),
         order{(params.weightRows() + schedule.tileColumns - 1) /
                   schedule.tileColumns,
               schedule.bandRows, schedule.stripColumns} {
@@ -47,9 +47,9 @@ public:
   void build(DeviceBuilder &k, ValueRange parameters);
 
 private:
-  int64_t bytesOfX() const { return schedule.tileRows * depth * 2; }
+  int64_t bytesOfX() const { return tileBytes(schedule.tileRows); }
   int64_t stageBytes() const {
-    return bytesOfX() + schedule.tileColumns * depth * 2;
+    return bytesOfX() + tileBytes(schedule.tileColumns);
   }
   /// Rows of w for which a warpgroup accumulates.
   int64_t accumulatorsPerBlock() const { return schedule.tileColumns / 2; }
@@ -164,25 +164,15 @@ void PipelinedLinear::copyWeights(DeviceBuilder &k, Stage stage, Int step,
                                   Int column) {
   Int ready = barrier(shared, full, stage.index);
   arriveExpecting(k, ready, stageBytes());
-  Int to = shared + stage.index * stageBytes() + bytesOfX(),
-      from = step * depth;
-  if (!params.rotation) {
-    copyIn(k, to, w, ready, {from, column});
-    return;
-  }
-  constexpr int64_t rows = PanelShape::boxRows;
-  int64_t boxes = params.rotation->headSize / rows; // of a head
-  for (int64_t i = 0; i != schedule.tileColumns / rows; ++i) {
-    Int box = column / rows + i;
-    copyIn(k, to + i * (rows * depth * 2), w, ready,
-           {from, box % boxes * (rows / 2), k.integer(0), box / boxes});
-  }
+  copyWeightTile(k, params, w, schedule.tileColumns,
+                 shared + stage.index * stageBytes() + bytesOfX(), ready,
+                 {step * tileDepth, column});
 }
 
 void PipelinedLinear::copyInputs(DeviceBuilder &k, Stage stage, Int step,
                                  Int row) {
   copyIn(k, shared + stage.index * stageBytes(), x,
-         barrier(shared, full, stage.index), {step * depth, row});
+         barrier(shared, full, stage.index), {step * tileDepth, row});
 }
 
 /// All products of a tile; `stage` moves behind its stages.
@@ -190,7 +180,7 @@ Values PipelinedLinear::multiplyTile(DeviceBuilder &k, Stage &stage, Int turn) {
   Products products;
   products.columns = schedule.tileColumns;
   products.element = params.element;
-  for (int64_t i = 0; i != depth / 16; ++i)
+  for (int64_t i = 0; i != tileDepth / 16; ++i)
     for (int64_t block = 0; block != blocksOfRows; ++block)
       products.steps.push_back({/*a=*/2 * i + block * (64 * 128 / 16),
                                 /*b=*/2 * i, block * accumulatorsPerBlock()});
@@ -272,28 +262,6 @@ SymbolRefAttr KernelLibrary::pipelinedLinear(const std::string &name,
                                              const LinearSchedule &schedule) {
   PipelinedLinear kernel(params, schedule);
   const PanelShape &panels = kernel.panels();
-
-  /// A matrix of the argument's rows, or of a fixed number of them.
-  auto matrix = [&](int64_t argument, Type element, int64_t width,
-                    std::optional<int64_t> fixed, int64_t boxColumns,
-                    int64_t boxRows, int64_t swizzle) -> Attribute {
-    int64_t bytes = element.getIntOrFloatBitWidth() / 8;
-    return MapAttr::get(module.getContext(), argument, element,
-                        {size(width), fixed ? size(*fixed) : size(1, argument)},
-                        {size(width * bytes)}, {boxColumns, boxRows}, swizzle);
-  };
-  /// w by K, rows of half a head, the two halves, and heads: see
-  /// PanelShape::boxRows.
-  auto rotatedWeights = [&](int64_t argument) -> Attribute {
-    int64_t head = params.rotation->headSize, bytes = params.inputs * 2;
-    return MapAttr::get(
-        module.getContext(), argument, params.element,
-        {size(params.inputs), size(head / 2), size(2),
-         size(params.weightRows() / head)},
-        {size(bytes), size(head / 2 * bytes), size(head * bytes)},
-        {depth, PanelShape::boxRows / 2, 2, 1},
-        /*swizzle=*/128);
-  };
   Launch launch;
   launch.threads = threads;
   launch.shared = kernel.sharedBytes();
@@ -303,20 +271,16 @@ SymbolRefAttr KernelLibrary::pipelinedLinear(const std::string &name,
   launch.waits = true;
   launch.grid = {blocksOf(0, schedule.tileRows)};
   int64_t argument = 0;
-  launch.parameters = {matrix(argument++, params.element, params.inputs,
-                              std::nullopt, depth, schedule.tileRows, 128),
-                       params.rotation
-                           ? rotatedWeights(argument)
-                           : matrix(argument, params.element, params.inputs,
-                                    params.weightRows(), depth,
-                                    schedule.tileColumns, 128)};
-  ++argument;
+  launch.parameters = {inputMap(params, argument++, schedule.tileRows),
+                       weightMap(params, argument++, schedule.tileColumns)};
   if (params.bias)
     launch.parameters.push_back(pointer(argument++));
   auto panelsOf = [&](int64_t width) {
-    Attribute map = matrix(argument, params.result, width, std::nullopt,
-                           panels.columns, PanelShape::rows, panels.rowBytes);
-    return panels.copied ? map : pointer(argument);
+    if (!panels.copied)
+      return pointer(argument);
+    return Attribute(
+        matrixMap(params.result, argument, width, /*rows=*/std::nullopt,
+                  {panels.columns, PanelShape::rows}, panels.rowBytes));
   };
   if (params.residual) {
     launch.parameters.push_back(panelsOf(params.outputs.front()));

@@ -53,7 +53,7 @@ TEST(LinearSchedule, RangesAreFewAscendingAndTakeEveryNumberOfRows) {
   for (int64_t columns : {8, 64, 576, 960, 2048, 6144, 28672, 128256})
     for (int64_t inputs : {8, 576, 2048, 4096, 14336}) {
       auto choices = chooseLinearSchedules(columns, inputs);
-      EXPECT_LE(choices.size(), 16u) << columns << " x " << inputs;
+      EXPECT_LE(choices.size(), 18u) << columns << " x " << inputs;
       EXPECT_EQ(choices.back().rows, std::numeric_limits<int64_t>::max());
       // What leaves norms to products counts on it.
       EXPECT_EQ(choices.front().rows, KernelLibrary::rowsNormalised);
@@ -63,8 +63,22 @@ TEST(LinearSchedule, RangesAreFewAscendingAndTakeEveryNumberOfRows) {
         EXPECT_NE(choices[i - 1].schedule, choices[i].schedule);
       }
       EXPECT_EQ(choice(choices, 1).kind, LinearSchedule::Kind::Small);
-      EXPECT_TRUE(choice(choices, 17).isPipelined());
+      EXPECT_EQ(choice(choices, 17).kind, LinearSchedule::Kind::Split);
+      EXPECT_EQ(choice(choices, 64).kind, LinearSchedule::Kind::Split);
+      EXPECT_TRUE(choice(choices, 257).isPipelined());
     }
+}
+
+TEST(LinearSchedule, SplitsWhatWouldFillLessThanHalfOfTheDevice) {
+  // o, q/k/v, gate and up of a Llama-8B layer: 32, 48 and 224 tiles of 128
+  // columns for 132 multiprocessors.
+  EXPECT_EQ(choice(chooseLinearSchedules(4096, 4096), 256).name, "s256");
+  auto qkv = chooseLinearSchedules(6144, 4096);
+  EXPECT_EQ(choice(qkv, 128).name, "s128");
+  EXPECT_TRUE(choice(qkv, 129).isPipelined());
+  auto gateUp = chooseLinearSchedules(28672, 4096);
+  EXPECT_EQ(choice(gateUp, 64).name, "s64");
+  EXPECT_TRUE(choice(gateUp, 65).isPipelined());
 }
 
 TEST(LinearSchedule, DependsOnTheDevice) {

@@ -1,4 +1,5 @@
-//===- GenerateKernels.h - from the scheduled to the kernels phase -*- C++ -*-===//
+//===- GenerateKernels.h - from the scheduled to the kernels phase -*- C++
+//-*-===//
 
 #ifndef RSHARD_TARGET_CUDA_GENERATEKERNELS_H
 #define RSHARD_TARGET_CUDA_GENERATEKERNELS_H

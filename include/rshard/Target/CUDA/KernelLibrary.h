@@ -216,6 +216,7 @@ private:
     int64_t shared = 0;
     int64_t blocks = 1;
     int64_t resident = 0;
+    int64_t cluster = 1; ///< blocks that reach each other's shared memory
     int64_t together =
         1; ///< blocks that fit a multiprocessor at once, at least
     Overlap overlap = Overlap::FewBlocks;
@@ -232,6 +233,9 @@ private:
   mlir::SymbolRefAttr pipelinedLinear(const std::string &name,
                                       const LinearParams &params,
                                       const LinearSchedule &schedule);
+  mlir::SymbolRefAttr splitLinear(const std::string &name,
+                                  const LinearParams &params,
+                                  const LinearSchedule &schedule);
   mlir::SymbolRefAttr smallLinear(const std::string &name,
                                   const LinearParams &params,
                                   const LinearSchedule &schedule);

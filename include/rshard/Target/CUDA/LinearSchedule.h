@@ -23,6 +23,9 @@ struct LinearSchedule {
     /// No pipeline: every weight goes straight to registers, once. For few
     /// rows, or rows that the copy engine cannot address.
     Small,
+    /// The tensor cores take w's rows as the wide operand and those of x, some
+    /// dozens, as the other; K is split over the blocks of a cluster.
+    Split,
     /// Each of two warpgroups has its own tile; the epilogue of one runs under
     /// the products of the other.
     PingPong
@@ -30,14 +33,15 @@ struct LinearSchedule {
   llvm::StringRef name;
   Kind kind = Kind::Small;
   int64_t tileRows = 0;    ///< of the result: what a block, or with PingPong a
-                           ///< warpgroup, computes at once
+                           ///< warpgroup, computes at once; with Split a
+                           ///< multiple of 8, at most 256
   int64_t tileColumns = 0; ///< of w's rows
   int64_t stages = 0;      ///< of the ring of operands
   int64_t staging = 0;     ///< bytes for each warp's results on their way out
   int64_t bandRows = 0;    ///< the order of tiles, see TileOrder
   int64_t stripColumns = 0;
 
-  bool isPipelined() const { return kind != Kind::Small; }
+  bool isPipelined() const { return kind == Kind::PingPong; }
 };
 
 /// All of them, those for few rows first.
@@ -62,6 +66,10 @@ struct LinearChoice {
   int64_t rows = 0;
   const LinearSchedule *schedule = nullptr;
 };
+/// Split schedules take up to 64 rows, and up to 256 while tiles of 128 x 128
+/// would leave at least half of the multiprocessors idle (fitted, like the
+/// cost).
+///
 /// In ascending order of rows; the last one takes any number. There are few: a
 /// schedule is kept over more rows as long as another one would gain little.
 llvm::SmallVector<LinearChoice>

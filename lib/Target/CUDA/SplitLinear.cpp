@@ -1,0 +1,389 @@
+//===- SplitLinear.cpp - matrix products of a few dozen rows --------------===//
+//
+// Between the few rows that cost nothing beside reading w and the many that
+// fill tiles of 128, w is still most of what moves, and all multiprocessors
+// should read it. So w is the wide operand: a block multiplies 128 of its rows
+// with all rows of x, which are the columns of the tensor cores' products.
+// Where that is too few blocks, K is split over those of a cluster, whose sums
+// meet in shared memory, one part after the other: a row's bits depend neither
+// on the other rows nor on their number.
+//
+// One warp copies tiles of w and x, 64 values of K at a time, into a ring of
+// stages; two warpgroups multiply 64 rows of w each. The first tiles of w are
+// asked for before the earlier kernels have ended. The sums leave as a matrix
+// of f32 where the ring was, w's rows next to each other, and a thread finishes
+// four neighbours at a time, whichever part of the cluster has taken them.
+//
+//===----------------------------------------------------------------------===//
+
+#include "AsyncCopy.h"
+#include "ComputeCapability.h"
+#include "LinearEpilogue.h"
+#include "LinearOperands.h"
+#include "RowElements.h"
+#include "Wgmma.h"
+#include "llvm/ADT/STLExtras.h"
+#include <algorithm>
+#include <array>
+
+using namespace mlir;
+
+namespace rshard::cuda {
+
+namespace {
+
+constexpr int64_t consumers = 2; // warpgroups
+constexpr int64_t multiplying = 128 * consumers;
+constexpr int64_t threads = multiplying + 32;
+constexpr int64_t quad = 4;      // neighbouring sums that a thread finishes
+constexpr int64_t mostParts = 8; // blocks of a cluster, everywhere
+/// Rows of sums are 4 banks further each: what a warp stores at once, 8
+/// neighbours of every second of 8 rows, is in 32 different ones.
+constexpr int64_t padding = 4;
+
+class SplitLinear {
+public:
+  SplitLinear(const LinearParams &params, const LinearSchedule &schedule)
+      : params(params), schedule(schedule),
+        steps((params.inputs + tileDepth - 1) / tileDepth),
+        tiles((params.weightRows() + schedule.tileColumns - 1) /
+              schedule.tileColumns),
+        pitch(schedule.tileColumns + padding) {
+    ring = layout.reserve(
+        std::max(schedule.stages * stageBytes(), schedule.tileRows * pitch * 4),
+        1024);
+    full = layout.barriers(schedule.stages);
+    empty = layout.barriers(schedule.stages);
+    // Blocks of a cluster need neighbouring multiprocessors: not every place on
+    // the device can be had.
+    int64_t places = multiprocessors * together() * 3 / 4;
+    parts = std::clamp<int64_t>(places / tiles, 1, std::min(mostParts, steps));
+  }
+
+  int64_t sharedBytes() const { return layout.getSize(); }
+  int64_t blocks() const { return tiles * parts; }
+  int64_t cluster() const { return parts; }
+  /// Blocks that share a multiprocessor: for more than two there would be too
+  /// few registers.
+  int64_t together() const { return 2 * sharedBytes() <= maxShared ? 2 : 1; }
+  void build(DeviceBuilder &k, ValueRange parameters);
+
+private:
+  int64_t bytesOfX() const { return tileBytes(schedule.tileRows); }
+  int64_t stageBytes() const {
+    return bytesOfX() + tileBytes(schedule.tileColumns);
+  }
+  Int barrier(int64_t offset, Int stage) {
+    return shared + offset + (stage << 3);
+  }
+  void produce(DeviceBuilder &k);
+  /// Copies of a step: of w, with which its stage is announced, and of x.
+  void copyWeights(DeviceBuilder &k, Int stage, Int step);
+  void copyInputs(DeviceBuilder &k, Int stage, Int step);
+  /// This warpgroup's sums, left in shared memory.
+  void multiply(DeviceBuilder &k);
+
+  using Quad = std::array<Float, quad>;
+  void finish(DeviceBuilder &k);
+  /// Of a row of x, four sums over all parts with their bias, from `column` of
+  /// the tile on.
+  Quad total(DeviceBuilder &k, Int row, Int column);
+  /// Turns four columns of the first half of a head, from `column` on, and
+  /// those of the second.
+  void rotate(DeviceBuilder &k, Int row, Int column, Quad &first, Quad &second);
+  void store(DeviceBuilder &k, Int row, Int column, const Quad &values);
+
+  const LinearParams &params;
+  const LinearSchedule &schedule;
+  int64_t steps, tiles, pitch, parts = 1;
+  SharedLayout layout;
+  int64_t ring = 0, full = 0, empty = 0;
+
+  Value x, w;
+  Global bias, residual, positions, angles;
+  SmallVector<Global> results;
+  Int rows, shared, part, firstRow, firstWeight, firstStep, lastStep;
+};
+
+} // namespace
+
+bool canSplit(const LinearParams &params) {
+  auto whole = [](int64_t width) { return width % quad == 0; };
+  return params.inputs % 8 == 0 && whole(params.weightRows()) &&
+         llvm::all_of(params.outputs, whole) &&
+         (!params.rotation || rotatesHeads(params, PanelShape::boxRows));
+}
+
+void SplitLinear::build(DeviceBuilder &k, ValueRange parameters) {
+  // In the order of KernelLibrary::linear.
+  size_t next = 0;
+  x = parameters[next++];
+  w = parameters[next++];
+  if (params.bias)
+    bias = k.asGlobal(parameters[next++]);
+  if (params.residual)
+    residual = k.asGlobal(parameters[next++]);
+  if (params.rotation) {
+    positions = k.asGlobal(parameters[next++]);
+    angles = k.asGlobal(parameters[next++]);
+  }
+  for (size_t i = 0; i != params.outputs.size(); ++i)
+    results.push_back(k.asGlobal(parameters[next++]));
+  rows = k.asInt(parameters[next]);
+
+  shared = k.sharedMemory();
+  // The parts of a tile are a cluster; tiles of the same rows of w follow one
+  // another.
+  Int tile = k.block() / parts, rowTiles = k.ceilDiv(rows, schedule.tileRows);
+  part = k.block() % parts;
+  firstWeight = tile / rowTiles * schedule.tileColumns;
+  firstRow = tile % rowTiles * schedule.tileRows;
+  firstStep = part * steps / parts;
+  lastStep = (part + 1) * steps / parts;
+  k.when(k.thread() == 0, [&] {
+    for (int64_t i = 0; i != schedule.stages; ++i) {
+      initBarrier(k, shared + (full + 8 * i), 1);
+      // Each warp that multiplies the stage releases it.
+      initBarrier(k, shared + (empty + 8 * i), 4 * consumers);
+    }
+    fenceBarrierInit(k);
+  });
+  k.syncBlock();
+  k.when(
+      k.warp() == multiplying / 32, [&] { produce(k); }, [&] { multiply(k); });
+  if (parts == 1)
+    k.syncBlock();
+  else
+    k.syncCluster();
+  k.waitForEarlierKernels();
+  finish(k);
+  if (parts != 1)
+    k.syncCluster(); // others may still read this block's sums
+}
+
+void SplitLinear::copyWeights(DeviceBuilder &k, Int stage, Int step) {
+  Int ready = barrier(full, stage);
+  arriveExpecting(k, ready, stageBytes());
+  copyWeightTile(k, params, w, schedule.tileColumns,
+                 shared + ring + stage * stageBytes() + bytesOfX(), ready,
+                 {step * tileDepth, firstWeight});
+}
+
+void SplitLinear::copyInputs(DeviceBuilder &k, Int stage, Int step) {
+  copyIn(k, shared + ring + stage * stageBytes(), x, barrier(full, stage),
+         {step * tileDepth, firstRow});
+}
+
+void SplitLinear::produce(DeviceBuilder &k) {
+  k.when(k.elect(), [&] {
+    // No kernel writes w.
+    Int early = k.min(firstStep + schedule.stages, lastStep);
+    auto eachEarly = [&](function_ref<void(Int, Int)> copy) {
+      k.loop(firstStep, early, k.integer(1),
+             [&](Int step) { copy(step - firstStep, step); });
+    };
+    eachEarly([&](Int stage, Int step) { copyWeights(k, stage, step); });
+    k.waitForEarlierKernels();
+    eachEarly([&](Int stage, Int step) { copyInputs(k, stage, step); });
+    // If there are more steps, all stages are in use, and the first is next.
+    k.loop(early, lastStep, k.integer(1), {k.integer(0), k.integer(1)},
+           [&](Int step, ValueRange carried) -> Values {
+             Stage stage{k.asInt(carried[0]), k.asInt(carried[1])};
+             waitBarrier(k, barrier(empty, stage.index), stage.phase ^ 1);
+             copyWeights(k, stage.index, step);
+             copyInputs(k, stage.index, step);
+             Stage after = stage.next(schedule.stages);
+             return {after.index, after.phase};
+           });
+  });
+}
+
+void SplitLinear::multiply(DeviceBuilder &k) {
+  Products products;
+  products.columns = schedule.tileRows;
+  products.element = params.element;
+  for (int64_t i = 0; i != tileDepth / 16; ++i)
+    products.steps.push_back({/*a=*/2 * i, /*b=*/2 * i, /*accumulator=*/0});
+  Int warpgroup = k.warp() >> 2;
+  Long a = describeOperand(k, shared + (ring + bytesOfX()) +
+                                  warpgroup * tileBytes(64));
+  Long b = describeOperand(k, shared + ring);
+  auto step = [&](Stage at, ValueRange sums, bool first) {
+    waitBarrier(k, barrier(full, at.index), at.phase);
+    Int offset = at.index * stageBytes();
+    return cuda::multiply(k, products, advance(a, offset), advance(b, offset),
+                          sums, k.integer(first ? 0 : 1));
+  };
+  Stage first{k.integer(0), k.integer(0)};
+  // Overwritten by the first products.
+  Values sums(static_cast<size_t>(schedule.tileRows / 2), k.undefined());
+  sums = step(first, sums, true);
+  Stage second = first.next(schedule.stages);
+  Values carried = {second.index, second.phase, first.index};
+  carried.append(sums);
+  // One sequence of products is in flight; the stage of the one before it is
+  // released.
+  carried = k.loop(firstStep + 1, lastStep, k.integer(1), carried,
+                   [&](Int, ValueRange in) {
+                     Stage at{k.asInt(in[0]), k.asInt(in[1])};
+                     Values sums = step(at, in.drop_front(3), false);
+                     sums = waitProducts(k, 1, sums);
+                     k.when(k.lane() == 0,
+                            [&] { arrive(k, barrier(empty, k.asInt(in[2]))); });
+                     Stage after = at.next(schedule.stages);
+                     Values out = {after.index, after.phase, at.index};
+                     out.append(sums);
+                     return out;
+                   });
+  sums = waitProducts(k, 0, ArrayRef<Value>(carried).drop_front(3));
+  // Nor does the other warpgroup read the ring any more.
+  k.syncNamed(k.integer(1), multiplying);
+  // Of 8 rows of x, two neighbours of rows of w lane / 4 and 8 more.
+  Int row = (k.lane() & 3) * 2, column = k.warp() * 16 + (k.lane() >> 2);
+  Int mine = shared + ring + (row * pitch + column) * 4;
+  for (auto [i, sum] : llvm::enumerate(sums)) {
+    auto n = static_cast<int64_t>(i);
+    int64_t inRows = n / 4 * 8 + n % 2, inColumns = n / 2 % 2 * 8;
+    k.storeShared(sum, mine + (inRows * pitch + inColumns) * 4);
+  }
+}
+
+void SplitLinear::finish(DeviceBuilder &k) {
+  // A gate's up is 8 columns further; what a column is turned with, half a box.
+  bool pairs = params.gated || params.rotation;
+  int64_t apart = params.gated ? 8 : PanelShape::boxRows / 2;
+  int64_t perRow = schedule.tileColumns / quad / (pairs ? 2 : 1);
+  auto each = [&](Int i) {
+    Int row = i / perRow, column = i % perRow * quad;
+    if (pairs)
+      column = column / apart * (2 * apart) + column % apart;
+    Int toRow = firstRow + row, weight = firstWeight + column;
+    k.when(weight < params.weightRows(), [&] {
+      Quad values = total(k, row, column);
+      if (!pairs) {
+        for (Float &value : values)
+          value = finishValue(k, params, value);
+        store(k, toRow, weight, values);
+        return;
+      }
+      Quad others = total(k, row, column + apart);
+      if (params.gated) {
+        for (auto [gate, up] : llvm::zip_equal(values, others))
+          gate = finishValue(k, params, gate, up);
+        store(k, toRow, weight / (2 * apart) * apart + weight % apart, values);
+        return;
+      }
+      // Boxes of a head have the columns of its halves in turn.
+      int64_t head = params.rotation->headSize;
+      Int inHead = weight % head / (2 * apart) * apart + weight % apart;
+      Int to = weight / head * head + inHead;
+      rotate(k, toRow, to, values, others);
+      store(k, toRow, to, values);
+      store(k, toRow, to + head / 2, others);
+    });
+  };
+  Int here = k.min(rows - firstRow, k.integer(schedule.tileRows));
+  k.loop(part * threads + k.thread(), here * perRow, k.integer(parts * threads),
+         each);
+}
+
+SplitLinear::Quad SplitLinear::total(DeviceBuilder &k, Int row, Int column) {
+  Int at = shared + ring + (row * pitch + column) * 4;
+  Type type = VectorType::get({quad}, k.f32());
+  SmallVector<Value> loaded;
+  for (int64_t i = 0; i != parts; ++i)
+    loaded.push_back(parts == 1 ? k.loadShared(type, at)
+                                : k.loadCluster(type, at, k.integer(i)));
+  Quad sums;
+  for (auto [i, sum] : llvm::enumerate(sums)) {
+    auto of = [&, i = static_cast<int64_t>(i)](Value part) {
+      return k.asFloat(k.extract(part, i));
+    };
+    sum = of(loaded[0]);
+    for (Value part : ArrayRef(loaded).drop_front())
+      sum = sum + of(part);
+  }
+  if (params.bias)
+    for (auto [sum, value] : llvm::zip_equal(
+             sums, loadElements(k, bias, k.widen(firstWeight + column), k.f32(),
+                                quad, /*constant=*/true)))
+      sum = sum + value;
+  return sums;
+}
+
+void SplitLinear::rotate(DeviceBuilder &k, Int row, Int column, Quad &first,
+                         Quad &second) {
+  int64_t head = params.rotation->headSize;
+  auto rotated = [&] {
+    Int position = k.loadInt(positions, row);
+    Long at = k.widen(position) * head + k.widen(column % head);
+    auto load = [&](int64_t offset) {
+      return loadElements(k, angles, at + offset, k.f32(), quad,
+                          /*constant=*/true);
+    };
+    SmallVector<Float> cosines = load(0), sines = load(head / 2);
+    Values out;
+    for (auto [a, b, cosine, sine] :
+         llvm::zip_equal(first, second, cosines, sines))
+      out.push_back(k.fma(a, cosine, -(b * sine)));
+    for (auto [a, b, cosine, sine] :
+         llvm::zip_equal(first, second, cosines, sines))
+      out.push_back(k.fma(b, cosine, a * sine));
+    return out;
+  };
+  Values both = k.choose(column < params.rotation->heads * head,
+                         SmallVector<Type>(2 * quad, k.f32()), rotated, [&] {
+                           Values out(first.begin(), first.end());
+                           out.append(second.begin(), second.end());
+                           return out;
+                         });
+  for (size_t i = 0; i != quad; ++i) {
+    first[i] = k.asFloat(both[i]);
+    second[i] = k.asFloat(both[quad + i]);
+  }
+}
+
+void SplitLinear::store(DeviceBuilder &k, Int row, Int column,
+                        const Quad &values) {
+  int64_t begin = 0;
+  for (auto [i, width] : llvm::enumerate(params.outputs)) {
+    k.when((column < begin + width) & (column > begin - 1), [&] {
+      Long to = k.widen(row) * width + k.widen(column - begin);
+      SmallVector<Float> out(values.begin(), values.end());
+      if (params.residual)
+        for (auto [value, more] : llvm::zip_equal(
+                 out, loadElements(k, residual, to, params.element, quad)))
+          value = value + more;
+      storeElements(k, out, results[i], to, params.result);
+    });
+    begin += width;
+  }
+}
+
+SymbolRefAttr KernelLibrary::splitLinear(const std::string &name,
+                                         const LinearParams &params,
+                                         const LinearSchedule &schedule) {
+  SplitLinear kernel(params, schedule);
+  Launch launch;
+  launch.threads = threads;
+  launch.shared = kernel.sharedBytes();
+  launch.blocks = kernel.blocks();
+  launch.cluster = kernel.cluster();
+  launch.together = kernel.together();
+  launch.overlap = Overlap::AtOnce;
+  launch.waits = true;
+  launch.grid = {blocksOf(0, schedule.tileRows)};
+  launch.parameters = {inputMap(params, 0, schedule.tileRows),
+                       weightMap(params, 1, schedule.tileColumns)};
+  int64_t more = (params.bias ? 1 : 0) + (params.residual ? 1 : 0) +
+                 (params.rotation ? 2 : 0) +
+                 static_cast<int64_t>(params.outputs.size());
+  for (int64_t i = 0; i != more; ++i)
+    launch.parameters.push_back(pointer(2 + i));
+  launch.parameters.push_back(rows(0));
+  return define(name, launch, [&](DeviceBuilder &k, ValueRange parameters) {
+    kernel.build(k, parameters);
+  });
+}
+
+} // namespace rshard::cuda
