@@ -7,7 +7,7 @@ import json
 import math
 import sys
 
-SCHEDULES = ("small8", "small16", "s32", "s64", "s128", "s256", "p128", "p192")
+SCHEDULES = ("small8", "small16", "s64", "s128", "s256", "p128", "p192")
 EPSILON = 1e-5
 ROWS = (0, 1, 2, 8, 9, 16, 17, 37, 127, 128, 129, 300)
 MANY = (1000, 2500)  # rows of the products that are not huge: several waves, bands and strips

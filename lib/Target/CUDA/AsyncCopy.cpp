@@ -27,8 +27,11 @@ void arrive(DeviceBuilder &k, Int barrier) {
                                  k.sharedPointer(barrier), Value());
 }
 void arriveExpecting(DeviceBuilder &k, Int barrier, int64_t bytes) {
+  arriveExpecting(k, barrier, k.integer(bytes));
+}
+void arriveExpecting(DeviceBuilder &k, Int barrier, Int bytes) {
   NVVM::MBarrierArriveExpectTxOp::create(
-      k.ops, k.loc, Type(), k.sharedPointer(barrier), k.integer(bytes),
+      k.ops, k.loc, Type(), k.sharedPointer(barrier), bytes,
       NVVM::MemScopeKind::CTA, /*relaxed=*/false, Value());
 }
 

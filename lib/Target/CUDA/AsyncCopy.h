@@ -38,6 +38,7 @@ void waitBarrier(DeviceBuilder &k, Int barrier, Int phase);
 void arrive(DeviceBuilder &k, Int barrier);
 /// Arrives and announces `bytes` of copies that will complete on the barrier.
 void arriveExpecting(DeviceBuilder &k, Int barrier, int64_t bytes);
+void arriveExpecting(DeviceBuilder &k, Int barrier, Int bytes);
 
 /// A position in a ring of stages: its number and the parity of its use.
 struct Stage {

@@ -25,9 +25,24 @@ MapAttr matrixMap(Type element, int64_t argument, int64_t width,
                       {size(width * bytes)}, box, swizzle);
 }
 
-MapAttr inputMap(const LinearParams &params, int64_t argument, int64_t rows) {
+MapAttr InputTile::map(const LinearParams &params, int64_t argument) const {
   return matrixMap(params.element, argument, params.inputs, std::nullopt,
-                   {tileDepth, rows}, swizzle);
+                   {tileDepth, boxRows}, swizzle);
+}
+
+Int InputTile::boxes(Int left) const {
+  DeviceBuilder &k = left.builder();
+  return k.min(k.ceilDiv(left, boxRows), k.integer(rows / boxRows));
+}
+
+void InputTile::copy(DeviceBuilder &k, Value map, Int boxes, Int destination,
+                     Int barrier, std::array<Int, 2> at) const {
+  auto [from, row] = at;
+  for (int64_t i = 0; i != rows / boxRows; ++i)
+    k.when(boxes > i, [&, from = from, row = row] {
+      copyIn(k, destination + i * tileBytes(boxRows), map, barrier,
+             {from, row + i * boxRows});
+    });
 }
 
 MapAttr weightMap(const LinearParams &params, int64_t argument, int64_t rows) {

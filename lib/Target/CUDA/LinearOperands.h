@@ -27,8 +27,22 @@ MapAttr matrixMap(mlir::Type element, int64_t argument, int64_t width,
                   std::optional<int64_t> rows, std::array<int64_t, 2> box,
                   int64_t swizzle);
 
-/// The map of x, argument number `argument`, in tiles of `rows` rows.
-MapAttr inputMap(const LinearParams &params, int64_t argument, int64_t rows);
+/// Tiles of x are copied in boxes, and those that lie behind the last row are
+/// left out: for them the copy engine takes longer than for rows that exist.
+/// Sums of rows that do not exist are garbage, and nobody reads them.
+struct InputTile {
+  int64_t rows;
+  int64_t boxRows; ///< divides rows
+
+  /// Of argument number `argument`.
+  MapAttr map(const LinearParams &params, int64_t argument) const;
+  /// The boxes to copy where `left` rows are left, at least one.
+  Int boxes(Int left) const;
+  Int bytes(Int boxes) const { return boxes * tileBytes(boxRows); }
+  /// `at` are the tile's first value of K and its first row.
+  void copy(DeviceBuilder &k, mlir::Value map, Int boxes, Int destination,
+            Int barrier, std::array<Int, 2> at) const;
+};
 
 /// The map of w, in tiles of `rows` rows. With a rotation a tile is made of
 /// boxes of PanelShape::boxRows, half of them of either half of a head: the

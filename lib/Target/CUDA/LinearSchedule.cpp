@@ -14,10 +14,9 @@ using Kind = LinearSchedule::Kind;
 
 // A band and a strip of tiles are about what the multiprocessors work on at
 // once, nearly square in elements.
-static constexpr std::array<LinearSchedule, 8> schedules{{
+static constexpr std::array<LinearSchedule, 7> schedules{{
     {"small8", Kind::Small, 8},
     {"small16", Kind::Small, 16},
-    {"s32", Kind::Split, 32, 128, 5},
     {"s64", Kind::Split, 64, 128, 4},
     {"s128", Kind::Split, 128, 128, 3},
     {"s256", Kind::Split, 256, 128, 4},

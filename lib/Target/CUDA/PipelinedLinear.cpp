@@ -42,6 +42,7 @@ public:
 
   int64_t sharedBytes() const { return layout.getSize(); }
   int64_t columnsOfTiles() const { return order.columns; }
+  const InputTile &inputs() const { return inputTile; }
   const PanelShape &panels() const { return epilogue.getShape(); }
 
   void build(DeviceBuilder &k, ValueRange parameters);
@@ -61,8 +62,9 @@ private:
   void produce(DeviceBuilder &k);
   /// Copies of a step of a tile: of w, with which its stage is announced, and
   /// of x.
-  void copyWeights(DeviceBuilder &k, Stage stage, Int step, Int column);
-  void copyInputs(DeviceBuilder &k, Stage stage, Int step, Int row);
+  void copyWeights(DeviceBuilder &k, Stage stage, Int step, Int column,
+                   Int boxes);
+  void copyInputs(DeviceBuilder &k, Stage stage, Int step, Int row, Int boxes);
   void consume(DeviceBuilder &k);
   Values multiplyTile(DeviceBuilder &k, Stage &stage, Int turn);
   /// The tile's first row and column, of w's rows.
@@ -73,6 +75,7 @@ private:
 
   const LinearParams &params;
   const LinearSchedule &schedule;
+  InputTile inputTile{schedule.tileRows, /*boxRows=*/64};
   LinearEpilogue epilogue;
   int64_t blocksOfRows, steps;
   TileOrder order;
@@ -120,23 +123,25 @@ void PipelinedLinear::build(DeviceBuilder &k, ValueRange parameters) {
 }
 
 void PipelinedLinear::produce(DeviceBuilder &k) {
-  setRegisters(k, 24, /*increase=*/false);
+  setRegisters(k, 40, /*increase=*/false);
   k.when((k.warp() == 0) & k.elect(), [&] {
     // No kernel writes w: of the first tile as much of it as there are stages
     // is on its way before the earlier kernels have ended.
     Stage start = firstStage(k);
     auto [firstRow, firstColumn] = origin(k.block());
+    Int firstBoxes = inputTile.boxes(operands.rows - firstRow);
     int64_t early = std::min(schedule.stages, steps);
     auto eachEarly = [&](function_ref<void(Stage, Int)> copy) {
       k.loop(k.integer(0), k.integer(early), k.integer(1),
              [&](Int step) { copy({step, start.phase}, step); });
     };
     eachEarly([&](Stage stage, Int step) {
-      copyWeights(k, stage, step, firstColumn);
+      copyWeights(k, stage, step, firstColumn, firstBoxes);
     });
     k.waitForEarlierKernels();
-    eachEarly(
-        [&](Stage stage, Int step) { copyInputs(k, stage, step, firstRow); });
+    eachEarly([&](Stage stage, Int step) {
+      copyInputs(k, stage, step, firstRow, firstBoxes);
+    });
     start = start.skip(early, schedule.stages);
     k.loopWhile(
         {k.block(), start.index, start.phase, k.integer(early)},
@@ -144,14 +149,15 @@ void PipelinedLinear::produce(DeviceBuilder &k) {
         [&](ValueRange in) {
           Int tile = k.asInt(in[0]);
           auto [row, column] = origin(tile);
+          Int boxes = inputTile.boxes(operands.rows - row);
           Values stage = k.loop(
               k.asInt(in[3]), k.integer(steps), k.integer(1), {in[1], in[2]},
               [&](Int step, ValueRange carried) -> Values {
                 Stage stage{k.asInt(carried[0]), k.asInt(carried[1])};
                 waitBarrier(k, barrier(shared, empty, stage.index),
                             stage.phase ^ 1);
-                copyWeights(k, stage, step, column);
-                copyInputs(k, stage, step, row);
+                copyWeights(k, stage, step, column, boxes);
+                copyInputs(k, stage, step, row, boxes);
                 Stage after = stage.next(schedule.stages);
                 return {after.index, after.phase};
               });
@@ -161,18 +167,19 @@ void PipelinedLinear::produce(DeviceBuilder &k) {
 }
 
 void PipelinedLinear::copyWeights(DeviceBuilder &k, Stage stage, Int step,
-                                  Int column) {
+                                  Int column, Int boxes) {
   Int ready = barrier(shared, full, stage.index);
-  arriveExpecting(k, ready, stageBytes());
+  arriveExpecting(k, ready,
+                  inputTile.bytes(boxes) + tileBytes(schedule.tileColumns));
   copyWeightTile(k, params, w, schedule.tileColumns,
                  shared + stage.index * stageBytes() + bytesOfX(), ready,
                  {step * tileDepth, column});
 }
 
 void PipelinedLinear::copyInputs(DeviceBuilder &k, Stage stage, Int step,
-                                 Int row) {
-  copyIn(k, shared + stage.index * stageBytes(), x,
-         barrier(shared, full, stage.index), {step * tileDepth, row});
+                                 Int row, Int boxes) {
+  inputTile.copy(k, x, boxes, shared + stage.index * stageBytes(),
+                 barrier(shared, full, stage.index), {step * tileDepth, row});
 }
 
 /// All products of a tile; `stage` moves behind its stages.
@@ -225,7 +232,7 @@ Values PipelinedLinear::multiplyTile(DeviceBuilder &k, Stage &stage, Int turn) {
 }
 
 void PipelinedLinear::consume(DeviceBuilder &k) {
-  setRegisters(k, 240, /*increase=*/true);
+  setRegisters(k, 232, /*increase=*/true);
   k.waitForEarlierKernels();
   Int warp = k.warp() - 4, turn = warp >> 2;
   epilogue.prepare(k, operands, shared, warp);
@@ -271,7 +278,7 @@ SymbolRefAttr KernelLibrary::pipelinedLinear(const std::string &name,
   launch.waits = true;
   launch.grid = {blocksOf(0, schedule.tileRows)};
   int64_t argument = 0;
-  launch.parameters = {inputMap(params, argument++, schedule.tileRows),
+  launch.parameters = {kernel.inputs().map(params, argument++),
                        weightMap(params, argument++, schedule.tileColumns)};
   if (params.bias)
     launch.parameters.push_back(pointer(argument++));

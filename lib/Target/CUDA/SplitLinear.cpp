@@ -61,6 +61,7 @@ public:
   }
 
   int64_t sharedBytes() const { return layout.getSize(); }
+  const InputTile &inputs() const { return inputTile; }
   int64_t blocks() const { return tiles * parts; }
   int64_t cluster() const { return parts; }
   /// Blocks that share a multiprocessor: for more than two there would be too
@@ -95,6 +96,7 @@ private:
 
   const LinearParams &params;
   const LinearSchedule &schedule;
+  InputTile inputTile{schedule.tileRows, /*boxRows=*/32};
   int64_t steps, tiles, pitch, parts = 1;
   SharedLayout layout;
   int64_t ring = 0, full = 0, empty = 0;
@@ -103,6 +105,7 @@ private:
   Global bias, residual, positions, angles;
   SmallVector<Global> results;
   Int rows, shared, part, firstRow, firstWeight, firstStep, lastStep;
+  Int boxes; ///< of x
 };
 
 } // namespace
@@ -138,6 +141,7 @@ void SplitLinear::build(DeviceBuilder &k, ValueRange parameters) {
   part = k.block() % parts;
   firstWeight = tile / rowTiles * schedule.tileColumns;
   firstRow = tile % rowTiles * schedule.tileRows;
+  boxes = inputTile.boxes(rows - firstRow);
   firstStep = part * steps / parts;
   lastStep = (part + 1) * steps / parts;
   k.when(k.thread() == 0, [&] {
@@ -163,15 +167,16 @@ void SplitLinear::build(DeviceBuilder &k, ValueRange parameters) {
 
 void SplitLinear::copyWeights(DeviceBuilder &k, Int stage, Int step) {
   Int ready = barrier(full, stage);
-  arriveExpecting(k, ready, stageBytes());
+  arriveExpecting(k, ready,
+                  inputTile.bytes(boxes) + tileBytes(schedule.tileColumns));
   copyWeightTile(k, params, w, schedule.tileColumns,
                  shared + ring + stage * stageBytes() + bytesOfX(), ready,
                  {step * tileDepth, firstWeight});
 }
 
 void SplitLinear::copyInputs(DeviceBuilder &k, Int stage, Int step) {
-  copyIn(k, shared + ring + stage * stageBytes(), x, barrier(full, stage),
-         {step * tileDepth, firstRow});
+  inputTile.copy(k, x, boxes, shared + ring + stage * stageBytes(),
+                 barrier(full, stage), {step * tileDepth, firstRow});
 }
 
 void SplitLinear::produce(DeviceBuilder &k) {
@@ -373,7 +378,7 @@ SymbolRefAttr KernelLibrary::splitLinear(const std::string &name,
   launch.overlap = Overlap::AtOnce;
   launch.waits = true;
   launch.grid = {blocksOf(0, schedule.tileRows)};
-  launch.parameters = {inputMap(params, 0, schedule.tileRows),
+  launch.parameters = {kernel.inputs().map(params, 0),
                        weightMap(params, 1, schedule.tileColumns)};
   int64_t more = (params.bias ? 1 : 0) + (params.residual ? 1 : 0) +
                  (params.rotation ? 2 : 0) +

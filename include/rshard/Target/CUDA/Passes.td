@@ -53,7 +53,7 @@ def ConvertToKernels : Pass<"convert-rshard-to-cuda", "mlir::ModuleOp"> {
   }];
   let options = [
     Option<"linearSchedule", "linear-schedule", "std::string", "\"\"",
-           "schedule of matrix products of more than 16 rows (p128, p192); default: the best one for each shape and number of rows">
+           "schedule of pipelined matrix products (p128, p192); default: the best one for each shape and number of rows">
   ];
   let dependentDialects = ["mlir::arith::ArithDialect", "mlir::func::FuncDialect", "mlir::gpu::GPUDialect",
                            "mlir::LLVM::LLVMDialect", "mlir::memref::MemRefDialect",
