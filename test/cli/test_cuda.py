@@ -99,12 +99,12 @@ def test_heads_that_kernels_cannot_do(size, tmp_path):
 
 
 def test_plan_file_that_leaves_types_open(tmp_path):
-    plan, out = tmp_path / "plan.json", tmp_path / "out.rshard"
+    plan, out = tmp_path / "plan.json", tmp_path / "planned.mlir"
     succeed("plan", LLAMA, *FIGURE, "-o", plan)
     assert "types" not in json.loads(plan.read_text())
 
     def types(*options):
-        succeed("compile", LLAMA, "--plan", plan, *options, "-o", out)
+        succeed("compile", LLAMA, "--plan", plan, *options, "--to", "planned", "-o", out)
         stated = tmp_path / "stated.json"
         succeed("plan", out, "-o", stated)
         return json.loads(stated.read_text()).get("types")
@@ -118,6 +118,8 @@ def test_plan_file_that_leaves_types_open(tmp_path):
     assert types(*on_cuda("--activations", "f16", "--partials", "f16")) == {"activations": "f16", "partials": "f16"}
     refuse("compile", LLAMA, "--plan", plan, *on_cuda("--activations", "bf16"), "-o", out,
            match=f"--activations bf16 vs f16 in {plan}")
+    plan.write_text(json.dumps({key: value for key, value in stated.items() if key != "types"}))
+    succeed("run", LLAMA, "--plan", plan, *on_cuda(), *TOKENS)
 
 
 @pytest.mark.parametrize("machine, match", [

@@ -156,8 +156,7 @@ ExitStatus Compilation::load() {
   from =
       request.from.empty() ? getPhase(*model.module) : *findPhase(request.from);
   if (from == Phase::Model) {
-    auto plan =
-        request.plan.make(request.target == Target::CUDA ? "bf16" : "f32");
+    auto plan = request.plan.make(usualActivations(request.target));
     if (!plan)
       return refuse(plan.error().message);
     options.phases.plan = std::move(*plan);

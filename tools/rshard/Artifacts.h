@@ -25,6 +25,15 @@ ModelTraits traitsOf(const runtime::ModelInfo &model);
 using AcceptModel =
     std::function<tokenset::Expected<void>(const ModelTraits &model)>;
 
+/// By its name: cpu or cuda.
+inline Target targetOf(const std::string &name) {
+  return name == "cuda" ? Target::CUDA : Target::CPU;
+}
+/// The type of rows if neither plan nor options say it.
+inline const char *usualActivations(Target target) {
+  return target == Target::CUDA ? "bf16" : "f32";
+}
+
 /// What a compilation to an artifact needs to know beside model and plan.
 struct ArtifactRequest {
   const ModelOptions &model;

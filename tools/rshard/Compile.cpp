@@ -30,8 +30,7 @@ static ExitStatus toArtifact(const Options &options) {
   }
   ArtifactRequest request{.model = options.model,
                           .plan = options.plan,
-                          .target = options.target == "cuda" ? Target::CUDA
-                                                             : Target::CPU,
+                          .target = targetOf(options.target),
                           .cpu = options.cpu,
                           .assembler = options.assembler,
                           .from = options.from,
@@ -63,7 +62,7 @@ static ExitStatus toPhase(const Options &options) {
   Phase from =
       options.from.empty() ? getPhase(module) : *findPhase(options.from);
   if (from == Phase::Model && phases.to > from) {
-    auto plan = options.plan.make();
+    auto plan = options.plan.make(usualActivations(targetOf(options.target)));
     if (!plan)
       return refuse(plan.error().message);
     phases.plan = *plan;

@@ -9,7 +9,7 @@
 #include "Progress.h"
 #include "Prompt.h"
 #include "RunReport.h"
-#include "rshard/Target/CUDA/Assemble.h"
+#include "rshard/Target/CUDA/Chip.h"
 #include "rshard/runtime/Gpu.h"
 
 using namespace rshard;
@@ -97,8 +97,7 @@ static ExitStatus compile(const Options &options, const std::string &directory,
                           std::optional<runtime::Artifact> &artifact) {
   ArtifactRequest request{.model = options.model,
                           .plan = options.plan,
-                          .target = options.target == "cuda" ? Target::CUDA
-                                                             : Target::CPU,
+                          .target = targetOf(options.target),
                           .cpu = options.cpu.empty() ? "native" : options.cpu,
                           .assembler = options.assembler,
                           .from = {},

@@ -6,12 +6,10 @@
 
 #include "mlir/Dialect/GPU/IR/GPUDialect.h"
 #include "mlir/Support/LLVM.h"
+#include "rshard/Target/CUDA/Chip.h"
 #include <string>
 
 namespace rshard::cuda {
-
-/// The only architecture that the kernels are written for.
-constexpr llvm::StringLiteral chip = "sm_90a";
 
 /// What one kernel uses, as the assembler reports it.
 struct KernelUse {
