@@ -1,4 +1,4 @@
-# Policy shared by every target of the project: warnings, sanitizers, naming.
+# Policy shared by every target of the project: warnings, naming.
 
 include(GNUInstallDirs)
 find_package(nlohmann_json REQUIRED)
@@ -7,11 +7,6 @@ find_package(Threads REQUIRED)
 add_library(rshard_options INTERFACE)
 target_compile_options(rshard_options INTERFACE -Wall -Wextra -Wno-unused-parameter
   $<$<BOOL:${RSHARD_WERROR}>:-Werror>)
-if(RSHARD_SANITIZE)
-  target_compile_options(rshard_options INTERFACE -fsanitize=${RSHARD_SANITIZE}
-    -fno-sanitize-recover=all -fno-omit-frame-pointer)
-  target_link_options(rshard_options INTERFACE -fsanitize=${RSHARD_SANITIZE})
-endif()
 
 # rshard_library(NAME SRC... [LINK lib...] [HEADERS_ONLY lib...]): a static library without MLIR. Who links it needs no
 # library whose headers alone are used.

@@ -5,17 +5,9 @@
 
 namespace rshard::test {
 
-/// In such a build tests instrument the code that they generate, too.
-#if defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define RSHARD_TEST_ASAN 1
-#endif
-#endif
-#ifdef RSHARD_TEST_ASAN
-inline constexpr bool sanitized = true;
-#else
-inline constexpr bool sanitized = false;
-#endif
+/// Whether the address sanitizer is linked: tests then instrument the code that
+/// they generate.
+bool isSanitized();
 
 } // namespace rshard::test
 

@@ -138,7 +138,7 @@ Compilation compile(const std::filesystem::path &directory, const Plan &plan,
   mlir::ModuleOp module = *imported->module;
   ProgramOptions options;
   options.phases.plan = plan;
-  options.addressSanitizer = test::sanitized;
+  options.addressSanitizer = test::isSanitized();
   mlir::FailureOr<Program> program =
       compileProgram(module, Phase::Model, options);
   if (mlir::succeeded(program) &&

@@ -88,7 +88,7 @@ void Kernels::add(mlir::func::FuncOp kernel) {
 
 void Kernels::load() {
   SharedObjectOptions options;
-  options.addressSanitizer = sanitized;
+  options.addressSanitizer = rshard::test::isSanitized();
   ASSERT_TRUE(succeeded(mlir::verify(*module)));
   mlir::PassManager passes(&context);
   passes.addPass(createApproximateMath());

@@ -34,8 +34,6 @@ template <typename T, int Rank> struct Descriptor {
   int64_t offset = 0, sizes[Rank], strides[Rank];
 };
 
-using rshard::test::sanitized;
-
 /// Elements between guards that must stay as they are. Under the address
 /// sanitizer its red zones are the guards.
 template <typename T> class Guarded {
@@ -58,7 +56,7 @@ private:
     std::memset(&value, 0x5a, sizeof(T));
     return value;
   }
-  static constexpr size_t guard = sanitized ? 0 : 80;
+  size_t guard = rshard::test::isSanitized() ? 0 : 80;
   T reference = canary();
   std::vector<T> cells;
 };

@@ -1,0 +1,83 @@
+# The build with the address and undefined-behaviour sanitizers, in the same tree: runtime, token sets, readers and
+# their tests once more, as NAMESanitized. Nothing but the target `sanitized` makes them, and ctest knows their tests
+# in the configuration Sanitized. The compiler is not instrumented; the code that it generates is, in these tests.
+
+set(rshard_sanitizers -fsanitize=address,undefined)
+add_custom_target(sanitized)
+
+# The instrumented objects of `libraries` and of what they link. A program links the libraries as well, for what is
+# below them and because the compiler does: whatever is in both, the objects have defined already.
+function(rshard_sanitized_objects out)
+  set(objects)
+  foreach(library ${ARGN})
+    if(TARGET ${library}Sanitized)
+      get_target_property(below ${library} LINK_LIBRARIES)
+      rshard_sanitized_objects(below ${below})
+      list(APPEND objects ${library}Sanitized ${below})
+    endif()
+  endforeach()
+  list(REMOVE_DUPLICATES objects)
+  set(${out} ${objects} PARENT_SCOPE)
+endfunction()
+
+# rshard_sanitized(NAME [UNINSTRUMENTED] [LINK lib...]): NAMESanitized, from everything that has been said of NAME,
+# whose directory this is. Programs lie in sanitized/bin under their own name. UNINSTRUMENTED: only linked with the
+# sanitizers' runtime, for generated code. LINK: further libraries whose instrumented objects come first.
+function(rshard_sanitized target)
+  cmake_parse_arguments(ARG "UNINSTRUMENTED" "" "LINK" ${ARGN})
+  set(name ${target}Sanitized)
+  get_target_property(type ${target} TYPE)
+  get_target_property(sources ${target} SOURCES)
+  get_target_property(libraries ${target} LINK_LIBRARIES)
+  if(type STREQUAL "STATIC_LIBRARY")
+    add_library(${name} OBJECT EXCLUDE_FROM_ALL ${sources})
+  else()
+    if(type STREQUAL "EXECUTABLE")
+      add_executable(${name} EXCLUDE_FROM_ALL ${sources})
+    else()
+      string(REPLACE "_LIBRARY" "" type ${type})
+      add_library(${name} ${type} EXCLUDE_FROM_ALL ${sources})
+    endif()
+    rshard_sanitized_objects(objects ${ARG_LINK} ${libraries})
+    # Of shared libraries there is one.
+    foreach(library ${libraries})
+      if(TARGET ${library}Sanitized)
+        get_target_property(kind ${library} TYPE)
+        if(kind STREQUAL "SHARED_LIBRARY")
+          list(REMOVE_ITEM libraries ${library})
+        endif()
+      endif()
+    endforeach()
+    target_link_libraries(${name} PRIVATE ${objects} ${libraries})
+    target_link_options(${name} PRIVATE ${rshard_sanitizers})
+    get_target_property(output ${target} OUTPUT_NAME)
+    get_target_property(version ${target} SOVERSION)
+    if(NOT output)
+      set(output ${target})
+    endif()
+    set_target_properties(${name} PROPERTIES OUTPUT_NAME ${output})
+    if(version)
+      set_target_properties(${name} PROPERTIES SOVERSION ${version})
+    endif()
+    set(place ${PROJECT_BINARY_DIR}/sanitized/bin)
+    set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${place} LIBRARY_OUTPUT_DIRECTORY ${place})
+  endif()
+  foreach(property INCLUDE_DIRECTORIES COMPILE_DEFINITIONS COMPILE_OPTIONS)
+    set_target_properties(${name} PROPERTIES ${property} "$<TARGET_PROPERTY:${target},${property}>")
+  endforeach()
+  get_target_property(dependencies ${target} MANUALLY_ADDED_DEPENDENCIES)
+  if(dependencies)
+    add_dependencies(${name} ${dependencies})
+  endif()
+  if(NOT ARG_UNINSTRUMENTED)
+    target_compile_options(${name} PRIVATE -O1 -g1 ${rshard_sanitizers} -fno-sanitize-recover=all -fno-omit-frame-pointer)
+  endif()
+  add_dependencies(sanitized ${name})
+endfunction()
+
+# rshard_sanitized_test(NAME PROGRAM ARGUMENT...): a test of the instrumented build of PROGRAM.
+function(rshard_sanitized_test name program)
+  add_test(NAME sanitized.${name} CONFIGURATIONS Sanitized COMMAND ${program}Sanitized ${ARGN})
+  # A filter that matches nothing would pass.
+  set_tests_properties(sanitized.${name} PROPERTIES FAIL_REGULAR_EXPRESSION "Running 0 tests")
+endfunction()
