@@ -92,12 +92,35 @@ static bool isWait(Operation &op) {
          code.getConstraints().contains("~{memory}");
 }
 
+/// Whether some thread waits: not in a loop that may run 0 times, nor in a
+/// branch that no thread may take. Of two branches some thread takes each one:
+/// they are the parts that warps play.
+static bool someThreadWaits(Block &block) {
+  return llvm::any_of(block, [](Operation &op) {
+    if (auto loop = dyn_cast<scf::WhileOp>(op))
+      return someThreadWaits(*loop.getBeforeBody());
+    if (auto branch = dyn_cast<scf::IfOp>(op))
+      return branch.elseBlock() && (someThreadWaits(*branch.thenBlock()) ||
+                                    someThreadWaits(*branch.elseBlock()));
+    return isWait(op);
+  });
+}
+
 LogicalResult KernelCheck::run() {
   if (!kernel.getBody().hasOneBlock())
     return kernel.emitOpError("has ")
            << kernel.getBody().getBlocks().size()
            << " blocks vs 1: a kernel's branches and loops are those of scf";
-  return visit(kernel.getBody().front(), false);
+  Block &body = kernel.getBody().front();
+  if (failed(visit(body, false)))
+    return failure();
+  // It waits for the kernel in front of it alone. That all earlier ones have
+  // ended then follows from every kernel's not ending before the wait does.
+  if (!someThreadWaits(body))
+    return kernel.emitOpError("may never execute griddepcontrol.wait vs once "
+                              "in some thread: kernels behind it take earlier "
+                              "ones to have ended when it has");
+  return success();
 }
 
 FailureOr<bool> KernelCheck::visit(Block &block, bool waited) {

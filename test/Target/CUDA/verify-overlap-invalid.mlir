@@ -74,6 +74,54 @@ gpu.module @kernels {
 
 // -----
 
+// The next kernel would wait for this one alone, while earlier ones still run.
+#launch = #rshard.kernel<threads = 32, shared = 0, blocks = 1, resident = 0, grid [<0, 1>] parameters [#rshard.pointer<0>]>
+gpu.module @kernels {
+  // expected-error @below {{'llvm.func' op may never execute griddepcontrol.wait vs once in some thread: kernels behind it take earlier ones to have ended when it has}}
+  llvm.func @shared(%x: !llvm.ptr<1>) attributes {rshard.kernel = #launch} {
+    %zero = arith.constant 0 : i32
+    %at = llvm.inttoptr %zero : i32 to !llvm.ptr<3>
+    llvm.store %zero, %at : i32, !llvm.ptr<3>
+    llvm.return
+  }
+}
+
+// -----
+
+// No thread may take the branch.
+#launch = #rshard.kernel<threads = 32, shared = 0, blocks = 1, resident = 0, grid [<0, 1>] parameters [#rshard.pointer<0>]>
+gpu.module @kernels {
+  // expected-error @below {{'llvm.func' op may never execute griddepcontrol.wait}}
+  llvm.func @branch(%x: !llvm.ptr<1>) attributes {rshard.kernel = #launch} {
+    %yes = arith.constant true
+    scf.if %yes {
+      llvm.inline_asm has_side_effects "griddepcontrol.wait;", "~{memory}" : () -> ()
+      %v = llvm.load %x : !llvm.ptr<1> -> i32
+    }
+    llvm.return
+  }
+}
+
+// -----
+
+// The body of a loop may run 0 times.
+#launch = #rshard.kernel<threads = 32, shared = 0, blocks = 1, resident = 0, grid [<0, 1>] parameters [#rshard.pointer<0>]>
+gpu.module @kernels {
+  // expected-error @below {{'llvm.func' op may never execute griddepcontrol.wait}}
+  llvm.func @loop(%x: !llvm.ptr<1>) attributes {rshard.kernel = #launch} {
+    %yes = arith.constant true
+    scf.while : () -> () {
+      scf.condition(%yes)
+    } do {
+      llvm.inline_asm has_side_effects "griddepcontrol.wait;", "~{memory}" : () -> ()
+      scf.yield
+    }
+    llvm.return
+  }
+}
+
+// -----
+
 // Neither the code generator nor the assembler knows that this orders memory.
 #launch = #rshard.kernel<threads = 32, shared = 0, blocks = 1, resident = 0, grid [<0, 1>] parameters [#rshard.pointer<0>]>
 gpu.module @kernels {
@@ -181,6 +229,7 @@ gpu.module @kernels {
   // expected-note @below {{the kernel reads it before earlier ones have ended}}
   llvm.func @constant(%x: !llvm.ptr<1>) attributes {rshard.kernel = #launch} {
     %v = llvm.load %x invariant : !llvm.ptr<1> -> i32
+    llvm.inline_asm has_side_effects "griddepcontrol.wait;", "~{memory}" : () -> ()
     llvm.return
   }
 }

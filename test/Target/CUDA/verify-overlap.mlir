@@ -45,6 +45,18 @@ gpu.module @kernels {
     %zero = arith.constant 0 : i32
     %at = llvm.inttoptr %zero : i32 to !llvm.ptr<3>
     llvm.store %zero, %at : i32, !llvm.ptr<3>
+    llvm.inline_asm has_side_effects "griddepcontrol.wait;", "~{memory}" : () -> ()
+    llvm.return
+  }
+  // Warps that play one of two parts touch nothing of others, and need not wait.
+  llvm.func @parts(%x: !llvm.ptr<1>, %y: !llvm.ptr<1>) attributes {rshard.kernel = #launch} {
+    %yes = arith.constant true
+    scf.if %yes {
+      %early = llvm.load %x invariant : !llvm.ptr<1> -> i32
+    } else {
+      llvm.inline_asm has_side_effects "griddepcontrol.wait;", "~{memory}" : () -> ()
+      %late = llvm.load %y : !llvm.ptr<1> -> i32
+    }
     llvm.return
   }
 }

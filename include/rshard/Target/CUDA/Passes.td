@@ -72,7 +72,12 @@ def VerifyOverlap : Pass<"rshard-verify-overlap", "mlir::ModuleOp"> {
     attribute `rshard.kernel`, that on all paths `griddepcontrol.wait` comes before
 
     - everything that writes to global memory,
-    - every load from there that is not marked as invariant (`ld.global.nc` in inline PTX).
+    - every load from there that is not marked as invariant (`ld.global.nc` in inline PTX),
+
+    and that some thread executes it. It waits for the end of the kernel in front alone: that all earlier ones have ended
+    follows, by induction, from no kernel's ending before its wait does. A wait in a loop that may run 0 times, or in a
+    branch without another, is none that a thread is known to execute; of two branches each is taken by some thread, as
+    they are the parts that warps play.
 
     Copies of the tensor memory accelerator into shared memory count as loads: those in front of the wait as invariant
     ones, as nothing else tells them apart.
