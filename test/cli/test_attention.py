@@ -99,7 +99,7 @@ def test_tools(tmp_path):
     assert b"C6 holds" in succeed("verify", text, *PLANS["figure"]).out
     assert b"attn(" in succeed("explain", text, *PLANS["figure"]).out
     assert b"attention only" in succeed("inspect", artifact).out
-    why = "takes rows of queries, keys and values, no tokens"
+    why = "takes rows of queries, keys and values, no tokens: .* \\(docs/attention-entry.md\\)$"
     refuse("run", artifact, "--tokens", "1,2", match=why)
     refuse("run", text, "--weights", "random:1", "--tokens", "1,2", match=why)
     # Before anything is asked for that it has not.

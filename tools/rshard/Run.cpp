@@ -36,7 +36,7 @@ static tokenset::Expected<void> fit(Options &options,
     return Error{options.model.getPath() +
                  ": it takes rows of queries, keys and values, no tokens: "
                  "an application runs it, by Session::attend or "
-                 "rshard_session_attend"};
+                 "rshard_session_attend (docs/attention-entry.md)"};
   if (hasHead && !options.hidden.empty())
     return Error{"--hidden: " + architecture +
                  " has a head: --logits writes its results"};
