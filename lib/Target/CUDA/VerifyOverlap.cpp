@@ -32,7 +32,14 @@ enum class Access {
   None,
   Constant, ///< a load that is marked: no kernel writes there
   Copy,     ///< a load; in front of the wait it counts as a marked one
-  Other
+  Load,
+  Write
+};
+
+/// The parameters of a kernel that are addresses, by what it does there.
+struct ParameterUses {
+  std::set<unsigned> constants; ///< reads what no kernel may write
+  std::set<unsigned> written;
 };
 
 class KernelCheck {
@@ -40,18 +47,19 @@ public:
   explicit KernelCheck(LLVM::LLVMFuncOp kernel) : kernel(kernel) {}
 
   LogicalResult run();
-  /// The kernel's parameters where it reads what no kernel may write.
-  const std::set<unsigned> &getConstants() const { return constants; }
+  const ParameterUses &getUses() const { return uses; }
 
 private:
   /// Visits what is executed in order. `waited`: on all paths that lead here;
   /// returns the same of the end.
   FailureOr<bool> visit(Block &block, bool waited);
   FailureOr<bool> visitRegions(Operation &op, bool waited);
-  LogicalResult addConstant(Operation &op);
+  /// Follows the addresses that `op` takes back to the kernel's parameters.
+  LogicalResult collect(Operation &op, StringRef what,
+                        std::set<unsigned> &parameters);
 
   LLVM::LLVMFuncOp kernel;
-  std::set<unsigned> constants;
+  ParameterUses uses;
 };
 
 } // namespace
@@ -70,19 +78,19 @@ static Access accessOf(Operation &op) {
       .Case<LLVM::GEPOp, LLVM::AddrSpaceCastOp, arith::SelectOp,
             NVVM::PrefetchOp>([](auto) { return Access::None; })
       .Case([](LLVM::LoadOp load) {
-        return load.getInvariant() ? Access::Constant : Access::Other;
+        return load.getInvariant() ? Access::Constant : Access::Load;
       })
       .Case([](LLVM::InlineAsmOp code) {
         return code.getAsmString().starts_with("ld.global.nc.")
                    ? Access::Constant
-                   : Access::Other;
+                   : Access::Write;
       })
       .Case([](NVVM::CpAsyncBulkTensorGlobalToSharedClusterOp) {
         return Access::Copy;
       })
       .Default([](Operation *op) {
         return isa<scf::SCFDialect>(op->getDialect()) ? Access::None
-                                                      : Access::Other;
+                                                      : Access::Write;
       });
 }
 
@@ -126,16 +134,19 @@ LogicalResult KernelCheck::run() {
 FailureOr<bool> KernelCheck::visit(Block &block, bool waited) {
   for (Operation &op : block) {
     Access access = accessOf(op);
+    bool early = access == Access::Copy && !waited;
     if (isWait(op)) {
       waited = true;
-    } else if (access == Access::Constant ||
-               (access == Access::Copy && !waited)) {
-      if (failed(addConstant(op)))
+    } else if (access == Access::Constant || early) {
+      if (failed(collect(op, "reads what no kernel may write", uses.constants)))
         return failure();
-    } else if (access == Access::Other && !waited) {
+    } else if (access != Access::None && !waited) {
       return op.emitOpError(
           "touches global memory in front of griddepcontrol.wait vs behind it: "
           "earlier kernels may still write there");
+    } else if (access == Access::Write) {
+      if (failed(collect(op, "writes", uses.written)))
+        return failure();
     } else if (op.getNumRegions()) {
       FailureOr<bool> after = visitRegions(op, waited);
       if (failed(after))
@@ -167,15 +178,15 @@ FailureOr<bool> KernelCheck::visitRegions(Operation &op, bool waited) {
   return waited || all;
 }
 
-/// Follows the addresses that `op` takes back to the kernel's parameters.
-LogicalResult KernelCheck::addConstant(Operation &op) {
+LogicalResult KernelCheck::collect(Operation &op, StringRef what,
+                                   std::set<unsigned> &parameters) {
   SmallVector<Value> open =
       llvm::filter_to_vector(op.getOperands(), isGlobalAddress);
   while (!open.empty()) {
     Value address = open.pop_back_val();
     if (auto argument = dyn_cast<BlockArgument>(address)) {
       if (argument.getOwner()->getParentOp() == kernel) {
-        constants.insert(argument.getArgNumber());
+        parameters.insert(argument.getArgNumber());
         continue;
       }
     } else if (isa<LLVM::GEPOp, LLVM::AddrSpaceCastOp, arith::SelectOp>(
@@ -185,8 +196,8 @@ LogicalResult KernelCheck::addConstant(Operation &op) {
                                         isGlobalAddress));
       continue;
     }
-    return op.emitOpError("reads what no kernel may write from an address that "
-                          "is not computed from a parameter of the kernel");
+    return op.emitOpError(what) << " at an address that is not computed from "
+                                   "a parameter of the kernel";
   }
   return success();
 }
@@ -197,63 +208,86 @@ LogicalResult KernelCheck::addConstant(Operation &op) {
 
 namespace {
 
+/// By who writes it.
+enum class Memory {
+  Constant, ///< a weight, a table or rows of positions: before a step alone
+  Buffer    ///< another buffer of the frame: kernels
+};
+
 class VerifyOverlap : public cuda::impl::VerifyOverlapBase<VerifyOverlap> {
   void runOnOperation() override;
-  LogicalResult checkRun(RunOp run, const std::set<unsigned> &constants);
-  /// Whether `memory` is written before a step alone.
-  bool isConstant(Value memory);
+  LogicalResult checkRun(RunOp run, const ParameterUses &uses);
+  LogicalResult checkArguments(RunOp run, const std::set<unsigned> &used,
+                               Memory must, StringRef found, StringRef note);
+  /// Whether `memory` is `what`, whoever calls.
+  bool is(Value memory, Memory what);
 
   std::map<StringRef, SmallVector<func::CallOp>> calls; ///< by callee
 };
 
 } // namespace
 
-bool VerifyOverlap::isConstant(Value memory) {
+bool VerifyOverlap::is(Value memory, Memory what) {
   while (auto view = memory.getDefiningOp<ViewLikeOpInterface>())
     memory = view.getViewSource();
   if (auto argument = dyn_cast<BlockArgument>(memory)) {
     auto segment = dyn_cast<func::FuncOp>(argument.getOwner()->getParentOp());
     return segment && segment.isPrivate() &&
            llvm::all_of(calls[segment.getSymName()], [&](func::CallOp call) {
-             return isConstant(call.getOperand(argument.getArgNumber()));
+             return is(call.getOperand(argument.getArgNumber()), what);
            });
   }
   if (auto get = memory.getDefiningOp<GetBufferOp>()) {
     auto buffer = getOperation().lookupSymbol<BufferOp>(get.getBuffer());
-    return buffer && buffer.getRows() == "positions";
+    return buffer &&
+           (buffer.getRows() == "positions") == (what == Memory::Constant);
   }
-  return isa_and_present<GetWeightOp, GetTableOp>(memory.getDefiningOp());
+  return what == Memory::Constant &&
+         isa_and_present<GetWeightOp, GetTableOp>(memory.getDefiningOp());
 }
 
-LogicalResult VerifyOverlap::checkRun(RunOp run,
-                                      const std::set<unsigned> &constants) {
+/// That the arguments behind the parameters `used` are what they must be.
+LogicalResult VerifyOverlap::checkArguments(RunOp run,
+                                            const std::set<unsigned> &used,
+                                            Memory must, StringRef found,
+                                            StringRef note) {
   Operation *kernel =
       SymbolTable::lookupNearestSymbolFrom(run, run.getKernelAttr());
   ArrayRef<Attribute> parameters =
       kernel->getAttrOfType<KernelAttr>(kernelAttrName).getParameters();
-  for (unsigned parameter : constants) {
+  for (unsigned parameter : used) {
     auto pointer = dyn_cast<PointerAttr>(parameters[parameter]);
     auto map = dyn_cast<MapAttr>(parameters[parameter]);
     if (!pointer && !map)
       continue; // no memory of the module
     int64_t number = pointer ? pointer.getArgument() : map.getArgument();
-    if (isConstant(run.getArguments()[number]))
+    if (is(run.getArguments()[number], must))
       continue;
     InFlightDiagnostic diag = run.emitOpError("argument ")
-                              << number
-                              << ": memory that kernels may write vs a weight, "
-                                 "a table or rows of positions";
-    diag.attachNote(kernel->getLoc())
-        << "the kernel reads it before earlier ones have ended";
+                              << number << ": " << found;
+    diag.attachNote(kernel->getLoc()) << note;
     return diag;
   }
   return success();
 }
 
+LogicalResult VerifyOverlap::checkRun(RunOp run, const ParameterUses &uses) {
+  if (failed(checkArguments(run, uses.constants, Memory::Constant,
+                            "memory that kernels may write vs a weight, a "
+                            "table or rows of positions",
+                            "the kernel reads it before earlier ones have "
+                            "ended")))
+    return failure();
+  return checkArguments(run, uses.written, Memory::Buffer,
+                        "memory that kernels may read before earlier ones have "
+                        "ended vs a buffer of other rows than positions",
+                        "the kernel writes it");
+}
+
 void VerifyOverlap::runOnOperation() {
   ModuleOp module = getOperation();
   calls.clear();
-  std::map<Operation *, std::set<unsigned>> constants;
+  std::map<Operation *, ParameterUses> uses;
   for (auto kernels : module.getOps<gpu::GPUModuleOp>())
     for (auto kernel : kernels.getOps<LLVM::LLVMFuncOp>()) {
       auto launch = kernel->getAttrOfType<KernelAttr>(kernelAttrName);
@@ -268,7 +302,7 @@ void VerifyOverlap::runOnOperation() {
       KernelCheck check(kernel);
       if (failed(check.run()))
         return signalPassFailure();
-      constants[kernel] = check.getConstants();
+      uses[kernel] = check.getUses();
     }
   SmallVector<RunOp> runs;
   for (auto function : module.getOps<func::FuncOp>()) {
@@ -277,9 +311,9 @@ void VerifyOverlap::runOnOperation() {
         [&](func::CallOp call) { calls[call.getCallee()].push_back(call); });
   }
   for (RunOp run : runs) {
-    auto kernel = constants.find(
+    auto kernel = uses.find(
         SymbolTable::lookupNearestSymbolFrom(run, run.getKernelAttr()));
-    if (kernel != constants.end() && failed(checkRun(run, kernel->second)))
+    if (kernel != uses.end() && failed(checkRun(run, kernel->second)))
       return signalPassFailure();
   }
 }

@@ -169,7 +169,7 @@ gpu.module @kernels {
     llvm.inline_asm has_side_effects "griddepcontrol.wait;", "~{memory}" : () -> ()
     %at = llvm.load %x : !llvm.ptr<1> -> i64
     %there = llvm.inttoptr %at : i64 to !llvm.ptr<1>
-    // expected-error @below {{'llvm.load' op reads what no kernel may write from an address that is not computed from a parameter of the kernel}}
+    // expected-error @below {{'llvm.load' op reads what no kernel may write at an address that is not computed from a parameter of the kernel}}
     %v = llvm.load %there invariant : !llvm.ptr<1> -> i32
     llvm.return
   }
@@ -260,4 +260,109 @@ func.func @step(%frame: !rshard.frame) {
   // expected-error @below {{'rshard.run' op argument 0: memory that kernels may write vs}}
   rshard.run @kernels::@early of %frame(%x) : memref<?x8xbf16>
   return
+}
+
+// -----
+
+// What other kernels may read early is not written: not by a store, ...
+#launch = #rshard.kernel<threads = 32, shared = 0, blocks = 1, resident = 0, grid [<0, 1>] parameters [#rshard.rows<0>, #rshard.pointer<0>]>
+gpu.module @kernels {
+  // expected-note @below {{the kernel writes it}}
+  llvm.func @store(%n: i32, %x: !llvm.ptr<1>) attributes {rshard.kernel = #launch} {
+    llvm.inline_asm has_side_effects "griddepcontrol.wait;", "~{memory}" : () -> ()
+    %at = llvm.getelementptr %x[%n] : (!llvm.ptr<1>, i32) -> !llvm.ptr<1>, i32
+    llvm.store %n, %at : i32, !llvm.ptr<1>
+    llvm.return
+  }
+}
+rshard.weight @w "w" : tensor<8xf32>
+func.func @step(%frame: !rshard.frame) {
+  %w = rshard.get_weight %frame, 0 : memref<8xf32>
+  // expected-error @below {{'rshard.run' op argument 0: memory that kernels may read before earlier ones have ended vs a buffer of other rows than positions}}
+  rshard.run @kernels::@store of %frame(%w) : memref<8xf32>
+  return
+}
+
+// -----
+
+// ... not by an atomic, ...
+#launch = #rshard.kernel<threads = 32, shared = 0, blocks = 1, resident = 0, grid [<0, 1>] parameters [#rshard.rows<0>, #rshard.pointer<0>]>
+gpu.module @kernels {
+  // expected-note @below {{the kernel writes it}}
+  llvm.func @count(%n: i32, %x: !llvm.ptr<1>) attributes {rshard.kernel = #launch} {
+    llvm.inline_asm has_side_effects "griddepcontrol.wait;", "~{memory}" : () -> ()
+    %v = llvm.atomicrmw add %x, %n monotonic : !llvm.ptr<1>, i32
+    llvm.return
+  }
+}
+rshard.buffer @rotary.rope rows "positions" : memref<?x8xf32>
+func.func @step(%frame: !rshard.frame) {
+  %angles = rshard.get_buffer %frame[@rotary.rope] : memref<?x8xf32>
+  // expected-error @below {{'rshard.run' op argument 0: memory that kernels may read before earlier ones have ended vs}}
+  rshard.run @kernels::@count of %frame(%angles) : memref<?x8xf32>
+  return
+}
+
+// -----
+
+// ... not in inline PTX, and not where one of a segment's calls passes it.
+#launch = #rshard.kernel<threads = 32, shared = 0, blocks = 1, resident = 0, grid [<0, 1>] parameters [#rshard.rows<0>, #rshard.pointer<0>]>
+gpu.module @kernels {
+  // expected-note @below {{the kernel writes it}}
+  llvm.func @count(%n: i32, %x: !llvm.ptr<1>) attributes {rshard.kernel = #launch} {
+    llvm.inline_asm has_side_effects "griddepcontrol.wait;", "~{memory}" : () -> ()
+    %v = llvm.inline_asm has_side_effects "atom.global.add.u32 $0, [$1], $2;", "=r,l,r" %x, %n : (!llvm.ptr<1>, i32) -> i32
+    llvm.return
+  }
+}
+rshard.buffer @comp.x rows "comp" : memref<?x8xf32>
+rshard.buffer @rotary.rope rows "positions" : memref<?x8xf32>
+func.func private @segment(%frame: !rshard.frame, %x: memref<?x8xf32>) {
+  // expected-error @below {{'rshard.run' op argument 0: memory that kernels may read before earlier ones have ended vs}}
+  rshard.run @kernels::@count of %frame(%x) : memref<?x8xf32>
+  return
+}
+func.func @step(%frame: !rshard.frame) {
+  %x = rshard.get_buffer %frame[@comp.x] : memref<?x8xf32>
+  %angles = rshard.get_buffer %frame[@rotary.rope] : memref<?x8xf32>
+  func.call @segment(%frame, %x) : (!rshard.frame, memref<?x8xf32>) -> ()
+  func.call @segment(%frame, %angles) : (!rshard.frame, memref<?x8xf32>) -> ()
+  return
+}
+
+// -----
+
+// ... and not by a copy.
+#launch = #rshard.kernel<threads = 32, shared = 0, blocks = 1, resident = 0, grid [<0, 1>] parameters [#rshard.map<0, bf16, extents[<8>, <1 * 0>] strides[<16>] box[8, 8] swizzle 128>]>
+gpu.module @kernels {
+  // expected-note @below {{the kernel writes it}}
+  llvm.func @copy(%map: !llvm.ptr) attributes {rshard.kernel = #launch} {
+    %zero = arith.constant 0 : i32
+    %from = llvm.inttoptr %zero : i32 to !llvm.ptr<3>
+    llvm.inline_asm has_side_effects "griddepcontrol.wait;", "~{memory}" : () -> ()
+    nvvm.cp.async.bulk.tensor.global.shared.cta %map, %from, box[%zero, %zero] : !llvm.ptr, !llvm.ptr<3>
+    llvm.return
+  }
+}
+rshard.weight @w "w" : tensor<8x8xbf16>
+func.func @step(%frame: !rshard.frame) {
+  %w = rshard.get_weight %frame, 0 : memref<8x8xbf16>
+  // expected-error @below {{'rshard.run' op argument 0: memory that kernels may read before earlier ones have ended vs}}
+  rshard.run @kernels::@copy of %frame(%w) : memref<8x8xbf16>
+  return
+}
+
+// -----
+
+// An address that is no parameter's: nobody can say what is written.
+#launch = #rshard.kernel<threads = 32, shared = 0, blocks = 1, resident = 0, grid [<0, 1>] parameters [#rshard.pointer<0>]>
+gpu.module @kernels {
+  llvm.func @number(%x: !llvm.ptr<1>) attributes {rshard.kernel = #launch} {
+    llvm.inline_asm has_side_effects "griddepcontrol.wait;", "~{memory}" : () -> ()
+    %zero = arith.constant 0 : i32
+    %at = llvm.inttoptr %zero : i32 to !llvm.ptr<1>
+    // expected-error @below {{'llvm.store' op writes at an address that is not computed from a parameter of the kernel}}
+    llvm.store %zero, %at : i32, !llvm.ptr<1>
+    llvm.return
+  }
 }

@@ -84,7 +84,8 @@ def VerifyOverlap : Pass<"rshard-verify-overlap", "mlir::ModuleOp"> {
 
     What a kernel reads that way, no kernel may write, and that depends on what it is given: every `rshard.run` of the
     module must pass a weight, a table of the frame, or a buffer of rows `positions` (angles), which the runtime writes
-    before a step. An address that cannot be followed back to its argument is an error, like an argument that cannot be
+    before a step. What a kernel writes (stores, atomics, copies out of shared memory, inline PTX other than
+    `ld.global.nc`) must be another buffer of the frame. An address that cannot be followed back to its argument is an error, like an argument that cannot be
     followed to what it is a view of.
 
     ```mlir
