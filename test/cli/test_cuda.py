@@ -145,6 +145,13 @@ def test_what_fits(memory, plan, match, monkeypatch):
     refuse("run", LLAMA, *on_cuda(), *plan, *TOKENS, match=f"(?m){match}")
 
 
+def test_positions_whose_angles_kernels_cannot_number():
+    """Found out before memory is: heads have 16 elements, an angle's number 32 bits."""
+    many = 2**32 // 16 + 1
+    refuse("run", LLAMA, *on_cuda("--config", f"max_position_embeddings={many}", "--capacity", many), *TOKENS,
+           match=rf": capacity of {many} positions, the 32 bits in which kernels number angles allow 1 to {many - 1}$")
+
+
 def test_device_that_is_not_there():
     refuse("run", LLAMA, *on_cuda("--device", 1), *TOKENS, match="device 1: the CUDA driver shows 1 device")
 

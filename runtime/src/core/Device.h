@@ -27,6 +27,9 @@ public:
 
   // Before the first step.
 
+  /// Whether its kernels can address so many positions.
+  virtual Expected<void> reaches(const Manifest &manifest,
+                                 int64_t positions) = 0;
   /// As Weights::pack; the slots are addresses of the device.
   virtual Expected<std::shared_ptr<const PackedWeights>>
   pack(const Weights &weights, const Manifest &manifest,

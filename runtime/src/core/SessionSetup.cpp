@@ -235,6 +235,10 @@ Expected<Session> Session::State::create(const Artifact &artifact,
   if (!device)
     return refuse(device.error());
   state->device = std::move(*device);
+  if (Expected<void> reached =
+          state->device->reaches(state->manifest, state->options.capacity);
+      !reached)
+    return refuse(reached.error());
   if (Expected<void> fits = state->fits(weights, *state->device); !fits)
     return refuse({fits.error().message + state->whatFits(weights)});
   for (int32_t rank = 0; rank != state->plan.rankCount(); ++rank)

@@ -45,6 +45,21 @@ void CudaDevice::keep(Expected<void> result) {
     failure = result.error();
 }
 
+/// Products that rotate find an angle at position * elements of a row, in
+/// unsigned numbers of 32 bits.
+Expected<void> CudaDevice::reaches(const Manifest &manifest,
+                                   int64_t positions) {
+  for (const RopeSpec &rope : manifest.rope) {
+    auto width = static_cast<int64_t>(2 * rope.inverseFrequencies.size());
+    if (int64_t most = (int64_t(1) << 32) / width; positions > most)
+      return Error{"capacity of " + std::to_string(positions) +
+                   " positions, the 32 bits in which kernels number angles "
+                   "allow 1 to " +
+                   std::to_string(most)};
+  }
+  return {};
+}
+
 Expected<std::shared_ptr<const PackedWeights>>
 CudaDevice::pack(const Weights &weights, const Manifest &manifest,
                  const Progress &progress) {

@@ -19,6 +19,7 @@ public:
                                                   int ordinal);
   ~CudaDevice() override;
 
+  Expected<void> reaches(const Manifest &manifest, int64_t positions) override;
   Expected<std::shared_ptr<const PackedWeights>>
   pack(const Weights &weights, const Manifest &manifest,
        const Progress &progress) override;

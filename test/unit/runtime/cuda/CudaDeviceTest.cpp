@@ -303,6 +303,21 @@ TEST_F(CudaDeviceTest, NamesAKernelThatTheModuleLacks) {
   EXPECT_EQ(refused(), "kernel transmogrify_2_f32: named symbol not found");
 }
 
+// The smallest number of the widest row counts.
+TEST_F(CudaDeviceTest, RefusesPositionsWhoseAnglesKernelsCannotNumber) {
+  ready();
+  constexpr int64_t most = (int64_t(1) << 32) / 96;
+  EXPECT_TRUE(device->reaches(manifest, most + 1));
+  manifest.rope = {{"rotary.near", std::vector<double>(32, 1.0)},
+                   {"rotary.far", std::vector<double>(48, 1.0)}};
+  EXPECT_TRUE(device->reaches(manifest, most));
+  auto reached = device->reaches(manifest, most + 1);
+  ASSERT_FALSE(reached);
+  EXPECT_EQ(reached.error().message,
+            "capacity of 44739243 positions, the 32 bits in which kernels "
+            "number angles allow 1 to 44739242");
+}
+
 TEST_F(CudaDeviceTest, SaysHowMuchMemoryIsNeeded) {
   fakecuda::reset({.memory = 1000000});
   ready();
