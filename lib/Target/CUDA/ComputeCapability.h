@@ -8,14 +8,16 @@
 #ifndef RSHARD_LIB_TARGET_CUDA_COMPUTECAPABILITY_H
 #define RSHARD_LIB_TARGET_CUDA_COMPUTECAPABILITY_H
 
+#include "rshard/Target/CUDA/LinearSchedule.h"
 #include <cstdint>
 
 namespace rshard::cuda {
 
-constexpr int64_t multiprocessors = 132; ///< of an H100 or H200
-constexpr int64_t maxThreads = 1024;     ///< of a block
-constexpr int64_t warpThreads = 32;      ///< a block is whole warps
-constexpr int64_t maxShared = 232448;    ///< bytes of shared memory of a block
+/// Of an H100 or H200.
+constexpr int64_t multiprocessors = DeviceShape().multiprocessors;
+constexpr int64_t maxThreads = 1024;  ///< of a block
+constexpr int64_t warpThreads = 32;   ///< a block is whole warps
+constexpr int64_t maxShared = 232448; ///< bytes of shared memory of a block
 
 } // namespace rshard::cuda
 
