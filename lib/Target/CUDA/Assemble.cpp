@@ -79,7 +79,29 @@ static LogicalResult lower(ModuleOp module) {
   return passes.run(module);
 }
 
-/// That a multiprocessor can run a block of every kernel.
+/// That the grid is whole clusters, for any number of rows and on any device.
+static LogicalResult checkCluster(Operation &kernel, KernelAttr launch) {
+  auto shape = kernel.getAttrOfType<DenseI32ArrayAttr>(
+      NVVM::NVVMDialect::getClusterDimAttrName());
+  if (!shape)
+    return success();
+  int64_t cluster = 1;
+  for (int32_t blocks : shape.asArrayRef())
+    cluster *= blocks;
+  if (cluster < 1 || cluster > maxCluster)
+    return kernel.emitOpError("blocks of a cluster: ")
+           << cluster << " vs 1 to " << maxCluster;
+  if (launch.getBlocks() % cluster)
+    return kernel.emitOpError("blocks of the grid: multiples of ")
+           << launch.getBlocks() << " vs of " << cluster << ", the cluster's";
+  if (cluster != 1 && launch.getResident())
+    return kernel.emitOpError("blocks of the grid: ")
+           << launch.getResident() << " for each multiprocessor vs clusters of "
+           << cluster;
+  return success();
+}
+
+/// That the device can run a block of every kernel, and its clusters.
 static LogicalResult checkLimits(gpu::GPUModuleOp kernels) {
   for (Operation &op : *kernels.getBody()) {
     auto launch = op.getAttrOfType<KernelAttr>(kernelAttrName);
@@ -92,6 +114,8 @@ static LogicalResult checkLimits(gpu::GPUModuleOp kernels) {
     if (launch.getShared() > maxShared)
       return op.emitOpError("shared memory of a block: ")
              << launch.getShared() << " bytes vs at most " << maxShared;
+    if (failed(checkCluster(op, launch)))
+      return failure();
   }
   return success();
 }

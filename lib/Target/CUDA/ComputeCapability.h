@@ -18,6 +18,7 @@ constexpr int64_t multiprocessors = DeviceShape().multiprocessors;
 constexpr int64_t maxThreads = 1024;  ///< of a block
 constexpr int64_t warpThreads = 32;   ///< a block is whole warps
 constexpr int64_t maxShared = 232448; ///< bytes of shared memory of a block
+constexpr int64_t maxCluster = 8;     ///< blocks; more are not portable
 
 } // namespace rshard::cuda
 
