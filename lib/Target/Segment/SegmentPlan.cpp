@@ -197,13 +197,21 @@ static void remarkFusion(func::FuncOp segment, ArrayRef<Step> steps) {
   }
 }
 
+/// Arithmetic, but not of rows. (What takes a constant for a weight says so.)
+static bool isArithmetic(Operation &op) {
+  return isa<arith::ArithDialect>(op.getDialect()) &&
+         llvm::none_of(op.getResultTypes(), [](Type type) {
+           auto shaped = dyn_cast<ShapedType>(type);
+           return shaped && !shaped.hasStaticShape();
+         });
+}
+
 LogicalResult SegmentPlan::collectSteps() {
   Block &body = segment.getBody().front();
   llvm::DenseSet<Operation *> fused;
   // Backwards, so that a group is found at its last op.
   for (Operation &op : llvm::reverse(body.without_terminator())) {
-    if (isa<ParameterOp>(op) || isa<arith::ArithDialect>(op.getDialect()) ||
-        fused.contains(&op))
+    if (isa<ParameterOp>(op) || isArithmetic(op) || fused.contains(&op))
       continue;
     if (op.getNumResults() != 1)
       return op.emitOpError("has no kernel");

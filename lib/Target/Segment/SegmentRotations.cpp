@@ -62,8 +62,6 @@ static StringRef whyApart(const Step &linear, const Step &rotation,
         return getRowWidth(sum) % head != 0;
       }))
     return "no product has a kernel for heads of this size";
-  if (!isa<BlockArgument>(cast<RopeOp>(rotation.op).getPositions()))
-    return "the segment computes the positions";
   if (rotated.size() > sums.size())
     return "rows of other products are rotated with them";
   for (auto [turned, sum] : llvm::zip_first(rotated, sums)) {

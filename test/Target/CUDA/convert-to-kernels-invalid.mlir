@@ -20,6 +20,27 @@ func.func @step(%frame: !rshard.frame) {
 
 // -----
 
+// Segments compute layer numbers, not positions.
+rshard.rotary @rope [1.0, 0.9, 0.8, 0.7] scale 1.0
+rshard.buffer @rotary.rope rows "positions" : memref<?x8xf32>
+rshard.buffer @comp.x rows "comp" : memref<?x16xbf16>
+rshard.table @comp.position
+func.func private @moved(%layer: index, %x: tensor<?x2x8xbf16>, %p: tensor<?xi32>) -> tensor<?x2x8xbf16> {
+  // expected-error @below {{'arith.addi' op has no kernel}}
+  %twice = arith.addi %p, %p : tensor<?xi32>
+  %y = rshard.rope %x at %twice by @rope : tensor<?x2x8xbf16>, tensor<?xi32>
+  return %y : tensor<?x2x8xbf16>
+}
+func.func @step(%frame: !rshard.frame) {
+  %layer = arith.constant 0 : index
+  %x = rshard.get_buffer %frame[@comp.x] : memref<?x16xbf16>
+  %p = rshard.get_table %frame[@comp.position] : memref<?xi32>
+  rshard.launch @moved layer %layer of %frame ins(%x, %p) outs(%x) : (memref<?x16xbf16>, memref<?xi32>) -> (memref<?x16xbf16>)
+  return
+}
+
+// -----
+
 rshard.table @index
 rshard.buffer @comp.x rows "comp" : memref<?x16xbf16>
 rshard.buffer @bytes rows "comp" : memref<?x64xi8>
