@@ -4,6 +4,7 @@
 
 rshard.weight @scale "scale" : tensor<128xf32>
 rshard.weight @w "w" : tensor<128x128xf32>
+rshard.weight @w2 "w2" : tensor<128x128xf32>
 rshard.weight @b "b" : tensor<128xf32>
 rshard.rotary @r64 [1.0, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.29, 0.28, 0.27, 0.26, 0.25, 0.24, 0.23, 0.22,
                     0.21, 0.2, 0.19, 0.18, 0.17, 0.16, 0.15, 0.14, 0.13, 0.12, 0.11, 0.1, 0.09, 0.08, 0.07, 0.06] scale 1.0
@@ -63,6 +64,35 @@ func.func private @both(%layer: index, %x: tensor<?x128xbf16>, %p: tensor<?xi32>
   return %q, %r : tensor<?x2x64xbf16>, tensor<?x2x64xbf16>
 }
 
+func.func private @activated(%layer: index, %x: tensor<?x128xbf16>, %p: tensor<?xi32>) -> tensor<?x2x64xbf16> {
+  %w = rshard.parameter @w : tensor<128x128xf32>
+  %q = rshard.linear %x, %w : (tensor<?x128xbf16>, tensor<128x128xf32>) -> tensor<?x2x64xbf16>
+  %a = rshard.activation silu %q : tensor<?x2x64xbf16>
+  // CHECK-DAG: [[#@LINE + 1]]:{{.*}}: remark: [Missed] rotate {{.*}}Function=activated | Reason="the product's results are more than sums"
+  %r = rshard.rope %a at %p by @r64 : tensor<?x2x64xbf16>, tensor<?xi32>
+  return %r : tensor<?x2x64xbf16>
+}
+
+func.func private @two_products(%layer: index, %x: tensor<?x128xbf16>, %y: tensor<?x128xbf16>, %p: tensor<?xi32>) -> (tensor<?x2x64xbf16>, tensor<?x2x64xbf16>) {
+  %w = rshard.parameter @w : tensor<128x128xf32>
+  %q = rshard.linear %x, %w : (tensor<?x128xbf16>, tensor<128x128xf32>) -> tensor<?x2x64xbf16>
+  %k = rshard.linear %y, %w : (tensor<?x128xbf16>, tensor<128x128xf32>) -> tensor<?x2x64xbf16>
+  // CHECK-DAG: [[#@LINE + 1]]:{{.*}}: remark: [Missed] rotate {{.*}}Function=two_products | Reason="rows of other products are rotated with them"
+  %rq = rshard.rope %q at %p by @r64 : tensor<?x2x64xbf16>, tensor<?xi32>
+  %rk = rshard.rope %k at %p by @r64 : tensor<?x2x64xbf16>, tensor<?xi32>
+  return %rq, %rk : tensor<?x2x64xbf16>, tensor<?x2x64xbf16>
+}
+
+func.func private @second(%layer: index, %x: tensor<?x128xbf16>, %p: tensor<?xi32>) -> (tensor<?x2x64xbf16>, tensor<?x2x64xbf16>) {
+  %w = rshard.parameter @w : tensor<128x128xf32>
+  %w2 = rshard.parameter @w2 : tensor<128x128xf32>
+  %q = rshard.linear %x, %w : (tensor<?x128xbf16>, tensor<128x128xf32>) -> tensor<?x2x64xbf16>
+  %k = rshard.linear %x, %w2 : (tensor<?x128xbf16>, tensor<128x128xf32>) -> tensor<?x2x64xbf16>
+  // CHECK-DAG: [[#@LINE + 1]]:{{.*}}: remark: [Missed] rotate {{.*}}Function=second | Reason="they are not the product's first results"
+  %r = rshard.rope %k at %p by @r64 : tensor<?x2x64xbf16>, tensor<?xi32>
+  return %q, %r : tensor<?x2x64xbf16>, tensor<?x2x64xbf16>
+}
+
 func.func @step(%frame: !rshard.frame) {
   %c0 = arith.constant 0 : index
   %x = rshard.get_buffer %frame[@comp.x] : memref<?x128xbf16>
@@ -74,5 +104,8 @@ func.func @step(%frame: !rshard.frame) {
   rshard.launch @head_norm layer %c0 of %frame ins(%x, %p) outs(%o, %q) : (memref<?x128xbf16>, memref<?xi32>) -> (memref<?x128xbf16>, memref<?x128xbf16>)
   rshard.launch @apart layer %c0 of %frame ins(%x, %p) outs(%q) : (memref<?x128xbf16>, memref<?xi32>) -> memref<?x128xbf16>
   rshard.launch @both layer %c0 of %frame ins(%x, %p) outs(%o, %q) : (memref<?x128xbf16>, memref<?xi32>) -> (memref<?x128xbf16>, memref<?x128xbf16>)
+  rshard.launch @activated layer %c0 of %frame ins(%x, %p) outs(%q) : (memref<?x128xbf16>, memref<?xi32>) -> memref<?x128xbf16>
+  rshard.launch @two_products layer %c0 of %frame ins(%x, %x, %p) outs(%o, %q) : (memref<?x128xbf16>, memref<?x128xbf16>, memref<?xi32>) -> (memref<?x128xbf16>, memref<?x128xbf16>)
+  rshard.launch @second layer %c0 of %frame ins(%x, %p) outs(%o, %q) : (memref<?x128xbf16>, memref<?xi32>) -> (memref<?x128xbf16>, memref<?x128xbf16>)
   return
 }
