@@ -27,7 +27,7 @@ SIZES = {
 }
 PLANS = {"one": ["--comp", "1", "--attn", "1x1", "--ranks", "1"],
          "figure": ["--comp", "4", "--attn", "4x4", "--cluster", "2", "--period", "7", "--ranks", "1"]}
-PROMPTS, CONTEXTS = (2048, 8192), (1024, 8192)
+PROMPTS, CONTEXTS = (128, 2048, 8192), (1024, 8192)
 DECODED, REPEATS = 64, 5
 
 

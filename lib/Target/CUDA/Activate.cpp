@@ -45,4 +45,11 @@ Float activate(DeviceBuilder &k, Activation kind, Float x) {
   llvm_unreachable("all activations have code");
 }
 
+Float activateGated(DeviceBuilder &k, std::optional<Activation> kind,
+                    Float value, std::optional<Float> up) {
+  if (kind)
+    value = activate(k, *kind, value);
+  return up ? value * *up : value;
+}
+
 } // namespace rshard::cuda

@@ -1,6 +1,6 @@
 //===- Linear.cpp - which kernel computes a matrix product ----------------===//
 
-#include "LinearEpilogue.h"
+#include "LinearOperands.h"
 #include "RowElements.h"
 #include "rshard/Target/CUDA/KernelLibrary.h"
 #include "llvm/ADT/STLExtras.h"

@@ -31,35 +31,19 @@ PanelShape::PanelShape(const LinearParams &params,
                    [&](int64_t width) { return width % columns == 0; });
 }
 
-bool rotatesHeads(const LinearParams &params, int64_t multiple) {
-  int64_t size = params.rotation->headSize;
-  return size % multiple == 0 && params.result == params.element &&
-         !params.bias && !params.activation && !params.gated &&
-         !params.residual && llvm::all_of(params.outputs, [&](int64_t width) {
-           return width % size == 0;
-         });
-}
-
 bool canPipeline(const LinearParams &params, const LinearSchedule &schedule) {
   PanelShape shape(params, schedule);
   if (params.inputs % 8 != 0 || (params.bias && params.weightRows() % 2 != 0))
     return false;
   if (params.rotation &&
-      (!rotatesHeads(params, PanelShape::boxRows) || !shape.copied ||
-       schedule.tileColumns % PanelShape::boxRows != 0))
+      (!rotatesHeads(params, rotatedBoxRows) || !shape.copied ||
+       schedule.tileColumns % rotatedBoxRows != 0))
     return false;
   // The residual's panels look like the result's, and every buffer is used an
   // even number of times in a tile, so that phases of its barrier are known.
   return !params.residual || (params.outputs.size() == 1 && shape.copied &&
                               params.result == params.element &&
                               shape.panelsPerTile % (2 * shape.buffers) == 0);
-}
-
-Float finishValue(DeviceBuilder &k, const LinearParams &params, Float value,
-                  std::optional<Float> up) {
-  if (params.activation)
-    value = activate(k, *params.activation, value);
-  return up ? value * *up : value;
 }
 
 void LinearEpilogue::reserve(SharedLayout &layout, int64_t warps) {
@@ -75,7 +59,7 @@ void LinearEpilogue::initialise(DeviceBuilder &k, Int shared,
       initBarrier(k, shared + (barrierOffset + 8 * i), 1);
 }
 
-void LinearEpilogue::prepare(DeviceBuilder &k, const Operands &given,
+void LinearEpilogue::prepare(DeviceBuilder &k, const LinearOperands &given,
                              Int shared, Int warp) {
   operands = given;
   first = shared + stagingOffset + warp * staging;
@@ -121,8 +105,8 @@ Int LinearEpilogue::panelColumn(int64_t panel) {
   int64_t inBlock = panel % perBlock();
   if (!params.rotation)
     return resultColumn + shape.columns * inBlock;
-  int64_t size = params.rotation->headSize, boxes = size / PanelShape::boxRows;
-  Int box = column / PanelShape::boxRows + inBlock / 2;
+  int64_t size = params.rotation->headSize, boxes = size / rotatedBoxRows;
+  Int box = column / rotatedBoxRows + inBlock / 2;
   return box / boxes * size + box % boxes * shape.columns +
          inBlock % 2 * (size / 2);
 }
@@ -157,8 +141,8 @@ SmallVector<Float> LinearEpilogue::group(DeviceBuilder &k, int64_t panel,
   if (params.gated)
     up = read(2 * index + 1);
   for (auto [i, value] : llvm::enumerate(values))
-    value = finishValue(k, params, value,
-                        params.gated ? std::optional(up[i]) : std::nullopt);
+    value = activateGated(k, params.activation, value,
+                          params.gated ? std::optional(up[i]) : std::nullopt);
   return values;
 }
 

@@ -11,16 +11,10 @@
 #ifndef RSHARD_LIB_TARGET_CUDA_LINEAREPILOGUE_H
 #define RSHARD_LIB_TARGET_CUDA_LINEAREPILOGUE_H
 
-#include "AsyncCopy.h"
-#include "rshard/Target/CUDA/KernelLibrary.h"
+#include "LinearOperands.h"
 #include "rshard/Target/CUDA/LinearSchedule.h"
 
 namespace rshard::cuda {
-
-/// bias, activation and gate of one value; what the columns of a tile become is
-/// the same in every schedule.
-Float finishValue(DeviceBuilder &k, const LinearParams &params, Float value,
-                  std::optional<Float> up = std::nullopt);
 
 /// The shape of the panels, by parameters and schedule alone.
 class PanelShape {
@@ -34,39 +28,15 @@ public:
   int64_t buffers;       ///< panels of one warp in shared memory
   int64_t panelsPerTile; ///< of one warp
   int64_t blocks;        ///< of 64 rows that a warpgroup accumulates
-  /// With a rotation, tiles of w are made of boxes of 64 rows: 32 of the first
-  /// half of a head and those of the second that they are turned with, so that
-  /// a thread has both columns of a pair. A box becomes two panels.
-  static constexpr int64_t boxRows = 64;
+  /// With a rotation a thread has both columns of a pair, and a box of w's rows
+  /// (rotatedBoxRows) becomes two panels.
   bool copied; ///< the copy engine can address every result; else threads store
 
   int64_t bytes() const { return rows * rowBytes; }
 };
 
-/// Whether a pipelined schedule can run the product at all, with its rotation.
-bool canPipeline(const LinearParams &params, const LinearSchedule &schedule);
-
-/// Whether a split schedule can.
-bool canSplit(const LinearParams &params);
-
-/// Whether the schedules for few rows can do the rotation.
-bool canRotateFew(const LinearParams &params);
-/// Whether a rotation is of heads whose size is a multiple of this, and stands
-/// alone.
-bool rotatesHeads(const LinearParams &params, int64_t multiple);
-
 class LinearEpilogue {
 public:
-  /// What the kernel's parameters are for it.
-  struct Operands {
-    mlir::Value residual;     ///< map
-    Global bias;              ///< if there is one
-    Global positions, angles; ///< of a rotation
-    llvm::SmallVector<mlir::Value>
-        results; ///< maps if `copied`, else addresses
-    Int rows;
-  };
-
   LinearEpilogue(const LinearParams &params, const LinearSchedule &schedule)
       : params(params), shape(params, schedule), staging(schedule.staging) {}
 
@@ -78,7 +48,7 @@ public:
   void initialise(DeviceBuilder &k, Int shared, int64_t warps) const;
 
   /// What is the same for all tiles of this warp, number `warp`.
-  void prepare(DeviceBuilder &k, const Operands &operands, Int shared,
+  void prepare(DeviceBuilder &k, const LinearOperands &operands, Int shared,
                Int warp);
   /// Before the products of a tile whose part of this warp begins at `row` and
   /// `column` (of w's rows).
@@ -115,7 +85,7 @@ private:
   const LinearParams &params;
   PanelShape shape;
   int64_t staging, stagingOffset = 0, barrierOffset = 0;
-  Operands operands;
+  LinearOperands operands;
   Int first, barriers;                      ///< this warp's
   Int matrixRow, matrixSwizzle, matrixHalf; ///< of this thread's address
   Int row, column, resultColumn;            ///< of this tile

@@ -1,16 +1,53 @@
-//===- LinearOperands.cpp - what tiled matrix products read ---------------===//
+//===- LinearOperands.cpp - what kernels of matrix products take ----------===//
 
 #include "LinearOperands.h"
-#include "LinearEpilogue.h"
+#include "llvm/ADT/STLExtras.h"
+#include <algorithm>
 
 using namespace mlir;
 
 namespace rshard::cuda {
 
-constexpr int64_t boxRows = PanelShape::boxRows;
+/// Of tiles.
+constexpr int64_t tileSwizzle = tileBytes(1);
 
-/// The swizzle of tiles.
-constexpr int64_t swizzle = tileBytes(1);
+LinearOperands::LinearOperands(DeviceBuilder &k, const LinearParams &params,
+                               ValueRange parameters) {
+  auto next = parameters.begin();
+  x = *next++;
+  w = *next++;
+  if (params.bias)
+    bias = k.asGlobal(*next++);
+  if (params.residual)
+    residual = *next++;
+  if (params.rotation) {
+    positions = k.asGlobal(*next++);
+    angles = k.asGlobal(*next++);
+  }
+  for (size_t i = 0; i != params.outputs.size(); ++i)
+    results.push_back(*next++);
+  if (params.normEpsilon) {
+    raw = k.asGlobal(*next++);
+    scale = k.asGlobal(*next++);
+  }
+  rows = k.asInt(*next);
+}
+
+int64_t LinearOperands::arguments(const LinearParams &params) {
+  return 2 + (params.bias ? 1 : 0) + (params.residual ? 1 : 0) +
+         (params.rotation ? 2 : 0) +
+         static_cast<int64_t>(params.outputs.size()) +
+         (params.normEpsilon ? 2 : 0);
+}
+
+bool rotatesHeads(const LinearParams &params, int64_t multiple) {
+  int64_t size = params.rotation->headSize;
+  return size % multiple == 0 && params.result == params.element &&
+         !params.bias && !params.activation && !params.gated &&
+         !params.residual && llvm::all_of(params.outputs, [&](int64_t width) {
+           return width % size == 0;
+         });
+}
 
 MapAttr matrixMap(Type element, int64_t argument, int64_t width,
                   std::optional<int64_t> rows, std::array<int64_t, 2> box,
@@ -27,7 +64,7 @@ MapAttr matrixMap(Type element, int64_t argument, int64_t width,
 
 MapAttr InputTile::map(const LinearParams &params, int64_t argument) const {
   return matrixMap(params.element, argument, params.inputs, std::nullopt,
-                   {tileDepth, boxRows}, swizzle);
+                   {tileDepth, boxRows}, tileSwizzle);
 }
 
 Int InputTile::boxes(Int left) const {
@@ -48,7 +85,7 @@ void InputTile::copy(DeviceBuilder &k, Value map, Int boxes, Int destination,
 MapAttr weightMap(const LinearParams &params, int64_t argument, int64_t rows) {
   if (!params.rotation)
     return matrixMap(params.element, argument, params.inputs,
-                     params.weightRows(), {tileDepth, rows}, swizzle);
+                     params.weightRows(), {tileDepth, rows}, tileSwizzle);
   MLIRContext *context = params.element.getContext();
   auto size = [&](int64_t factor) {
     return SizeAttr::get(context, factor, -1);
@@ -58,23 +95,66 @@ MapAttr weightMap(const LinearParams &params, int64_t argument, int64_t rows) {
                       {size(params.inputs), size(head / 2), size(2),
                        size(params.weightRows() / head)},
                       {size(bytes), size(head / 2 * bytes), size(head * bytes)},
-                      {tileDepth, boxRows / 2, 2, 1}, swizzle);
+                      {tileDepth, rotatedBoxRows / 2, 2, 1}, tileSwizzle);
 }
 
-void copyWeightTile(DeviceBuilder &k, const LinearParams &params, Value map,
-                    int64_t rows, Int destination, Int barrier,
-                    std::array<Int, 2> at) {
+static void copyWeightTile(DeviceBuilder &k, const LinearParams &params,
+                           Value map, int64_t rows, Int destination,
+                           Int barrier, std::array<Int, 2> at) {
   auto [from, row] = at;
   if (!params.rotation) {
     copyIn(k, destination, map, barrier, {from, row});
     return;
   }
-  int64_t boxes = params.rotation->headSize / boxRows; // of a head
-  for (int64_t i = 0; i != rows / boxRows; ++i) {
-    Int box = row / boxRows + i;
-    copyIn(k, destination + i * tileBytes(boxRows), map, barrier,
-           {from, box % boxes * (boxRows / 2), k.integer(0), box / boxes});
+  int64_t boxes = params.rotation->headSize / rotatedBoxRows; // of a head
+  for (int64_t i = 0; i != rows / rotatedBoxRows; ++i) {
+    Int box = row / rotatedBoxRows + i;
+    copyIn(
+        k, destination + i * tileBytes(rotatedBoxRows), map, barrier,
+        {from, box % boxes * (rotatedBoxRows / 2), k.integer(0), box / boxes});
   }
+}
+
+void OperandRing::reserveStages(SharedLayout &layout, int64_t least) {
+  // Rows of 128 bytes with the copy engine's swizzle repeat every 1024.
+  ring = layout.reserve(std::max(schedule.stages * stageBytes(), least), 1024);
+}
+
+void OperandRing::reserveBarriers(SharedLayout &layout) {
+  fullOffset = layout.barriers(schedule.stages);
+  emptyOffset = layout.barriers(schedule.stages);
+}
+
+void OperandRing::prepare(Int atShared, const LinearOperands &given) {
+  shared = atShared;
+  operands = given;
+}
+
+void OperandRing::initialise(DeviceBuilder &k, int64_t releases) const {
+  for (int64_t i = 0; i != schedule.stages; ++i) {
+    initBarrier(k, shared + (fullOffset + 8 * i), 1);
+    initBarrier(k, shared + (emptyOffset + 8 * i), releases);
+  }
+}
+
+void OperandRing::copyWeights(DeviceBuilder &k, Int stage, Int step, Int column,
+                              Int boxes) const {
+  Int ready = full(stage);
+  arriveExpecting(k, ready,
+                  inputTile.bytes(boxes) + tileBytes(schedule.tileColumns));
+  copyWeightTile(k, params, operands.w, schedule.tileColumns,
+                 inputsOf(stage) + bytesOfX(), ready,
+                 {step * tileDepth, column});
+}
+
+void OperandRing::copyInputs(DeviceBuilder &k, Int stage, Int step, Int row,
+                             Int boxes) const {
+  inputTile.copy(k, operands.x, boxes, inputsOf(stage), full(stage),
+                 {step * tileDepth, row});
+}
+
+void OperandRing::release(DeviceBuilder &k, Int stage) const {
+  k.when(k.lane() == 0, [&] { arrive(k, empty(stage)); });
 }
 
 } // namespace rshard::cuda

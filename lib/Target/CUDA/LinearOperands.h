@@ -1,8 +1,9 @@
-//===- LinearOperands.h - what tiled matrix products read --------*- C++
+//===- LinearOperands.h - what kernels of matrix products take ---*- C++
 //-*-===//
 //
-// Tensor maps of x and w, and copies of tiles of w. Tiles are 64 values of K
-// deep: rows of 128 bytes, with the copy engine's swizzle of as many.
+// Their parameters; and of those that copy tiles, tensor maps of x and w, and
+// copies. Tiles are 64 values of K deep: rows of 128 bytes, with the copy
+// engine's swizzle of as many.
 //
 //===----------------------------------------------------------------------===//
 
@@ -15,6 +16,27 @@
 #include <optional>
 
 namespace rshard::cuda {
+
+/// A kernel's parameters. x, w, residual and results are addresses or maps, as
+/// the kernel has them.
+struct LinearOperands {
+  LinearOperands() = default;
+  /// `parameters` are in the order of KernelLibrary::linear.
+  LinearOperands(DeviceBuilder &k, const LinearParams &params,
+                 mlir::ValueRange parameters);
+  /// How many arguments they come from.
+  static int64_t arguments(const LinearParams &params);
+
+  mlir::Value x, w, residual;
+  Global bias, positions, angles;
+  llvm::SmallVector<mlir::Value> results;
+  Global raw, scale; ///< of the norm
+  Int rows;
+};
+
+/// With a rotation, tiles of w are made of boxes of so many rows: 32 of the
+/// first half of a head and those of the second that they are turned with.
+constexpr int64_t rotatedBoxRows = 64;
 
 /// Values of K in a tile.
 constexpr int64_t tileDepth = 64;
@@ -45,15 +67,69 @@ struct InputTile {
 };
 
 /// The map of w, in tiles of `rows` rows. With a rotation a tile is made of
-/// boxes of PanelShape::boxRows, half of them of either half of a head: the
+/// boxes of rotatedBoxRows, half of them of either half of a head: the
 /// map's dimensions are K, rows of half a head, the two halves, and heads.
 MapAttr weightMap(const LinearParams &params, int64_t argument, int64_t rows);
 
-/// Copies a tile of `rows` rows of w: `at` are its first value of K and its
-/// first row.
-void copyWeightTile(DeviceBuilder &k, const LinearParams &params,
-                    mlir::Value map, int64_t rows, Int destination, Int barrier,
-                    std::array<Int, 2> at);
+/// A ring of stages in shared memory, each with a tile of x, a tile of w and
+/// two barriers. One thread copies into it; warpgroups multiply out of it.
+class OperandRing {
+public:
+  OperandRing(const LinearParams &params, const LinearSchedule &schedule,
+              int64_t boxRows)
+      : params(params), schedule(schedule),
+        inputTile{schedule.tileRows, boxRows} {}
+
+  /// At least `least` bytes.
+  void reserveStages(SharedLayout &layout, int64_t least = 0);
+  void reserveBarriers(SharedLayout &layout);
+  /// Before any other use in a kernel.
+  void prepare(Int shared, const LinearOperands &operands);
+  /// By one thread; a stage is free again after so many releases.
+  void initialise(DeviceBuilder &k, int64_t releases) const;
+
+  const InputTile &inputs() const { return inputTile; }
+  int64_t stageBytes() const {
+    return bytesOfX() + tileBytes(schedule.tileColumns);
+  }
+  /// The first stage's tiles.
+  Int firstInputs() const { return shared + ring; }
+  Int firstWeights() const { return shared + (ring + bytesOfX()); }
+
+  Int full(Int stage) const { return barrier(fullOffset, stage); }
+  Int empty(Int stage) const { return barrier(emptyOffset, stage); }
+  /// Copies of a step: of w, with which its stage is announced, and of x.
+  void copyWeights(DeviceBuilder &k, Int stage, Int step, Int column,
+                   Int boxes) const;
+  void copyInputs(DeviceBuilder &k, Int stage, Int step, Int row,
+                  Int boxes) const;
+  /// By every warp that has multiplied the stage.
+  void release(DeviceBuilder &k, Int stage) const;
+
+private:
+  int64_t bytesOfX() const { return tileBytes(schedule.tileRows); }
+  Int inputsOf(Int stage) const { return firstInputs() + stage * stageBytes(); }
+  Int barrier(int64_t offset, Int stage) const {
+    return shared + offset + (stage << 3);
+  }
+
+  const LinearParams &params;
+  const LinearSchedule &schedule;
+  InputTile inputTile;
+  int64_t ring = 0, fullOffset = 0, emptyOffset = 0;
+  Int shared;
+  LinearOperands operands;
+};
+
+/// Whether a pipelined schedule can run the product at all, with its rotation.
+bool canPipeline(const LinearParams &params, const LinearSchedule &schedule);
+/// Whether a split schedule can.
+bool canSplit(const LinearParams &params);
+/// Whether the schedules for few rows can do the rotation.
+bool canRotateFew(const LinearParams &params);
+/// Whether a rotation is of heads whose size is a multiple of this, and stands
+/// alone.
+bool rotatesHeads(const LinearParams &params, int64_t multiple);
 
 } // namespace rshard::cuda
 

@@ -7,9 +7,7 @@
 //
 //===----------------------------------------------------------------------===//
 
-#include "AsyncCopy.h"
 #include "LinearEpilogue.h"
-#include "LinearOperands.h"
 #include "TileOrder.h"
 #include "Wgmma.h"
 #include "llvm/ADT/STLExtras.h"
@@ -33,38 +31,24 @@ public:
         order{(params.weightRows() + schedule.tileColumns - 1) /
                   schedule.tileColumns,
               schedule.bandRows, schedule.stripColumns} {
-    // Rows of 128 bytes with the copy engine's swizzle repeat every 1024.
-    layout.reserve(schedule.stages * stageBytes(), 1024);
+    ring.reserveStages(layout);
     epilogue.reserve(layout, warps);
-    full = layout.barriers(schedule.stages);
-    empty = layout.barriers(schedule.stages);
+    ring.reserveBarriers(layout);
   }
 
   int64_t sharedBytes() const { return layout.getSize(); }
   int64_t columnsOfTiles() const { return order.columns; }
-  const InputTile &inputs() const { return inputTile; }
+  const InputTile &inputs() const { return ring.inputs(); }
   const PanelShape &panels() const { return epilogue.getShape(); }
 
   void build(DeviceBuilder &k, ValueRange parameters);
 
 private:
-  int64_t bytesOfX() const { return tileBytes(schedule.tileRows); }
-  int64_t stageBytes() const {
-    return bytesOfX() + tileBytes(schedule.tileColumns);
-  }
   /// Rows of w for which a warpgroup accumulates.
   int64_t accumulatorsPerBlock() const { return schedule.tileColumns / 2; }
-  Int barrier(Int shared, int64_t offset, Int stage) {
-    return shared + offset + (stage << 3);
-  }
   Stage firstStage(DeviceBuilder &k) { return {k.integer(0), k.integer(0)}; }
 
   void produce(DeviceBuilder &k);
-  /// Copies of a step of a tile: of w, with which its stage is announced, and
-  /// of x.
-  void copyWeights(DeviceBuilder &k, Stage stage, Int step, Int column,
-                   Int boxes);
-  void copyInputs(DeviceBuilder &k, Stage stage, Int step, Int row, Int boxes);
   void consume(DeviceBuilder &k);
   Values multiplyTile(DeviceBuilder &k, Stage &stage, Int turn);
   /// The tile's first row and column, of w's rows.
@@ -75,46 +59,26 @@ private:
 
   const LinearParams &params;
   const LinearSchedule &schedule;
-  InputTile inputTile{schedule.tileRows, /*boxRows=*/64};
+  OperandRing ring{params, schedule, /*boxRows=*/64};
   LinearEpilogue epilogue;
   int64_t blocksOfRows, steps;
   TileOrder order;
   SharedLayout layout;
-  int64_t full = 0, empty = 0;
 
-  Value x, w;
-  LinearEpilogue::Operands operands;
+  LinearOperands operands;
   Int shared, tileRows, tiles;
 };
 
 } // namespace
 
 void PipelinedLinear::build(DeviceBuilder &k, ValueRange parameters) {
-  // In the order of KernelLibrary::linear.
-  size_t next = 0;
-  x = parameters[next++];
-  w = parameters[next++];
-  if (params.bias)
-    operands.bias = k.asGlobal(parameters[next++]);
-  if (params.residual)
-    operands.residual = parameters[next++];
-  if (params.rotation) {
-    operands.positions = k.asGlobal(parameters[next++]);
-    operands.angles = k.asGlobal(parameters[next++]);
-  }
-  for (size_t i = 0; i != params.outputs.size(); ++i)
-    operands.results.push_back(parameters[next++]);
-  operands.rows = k.asInt(parameters[next]);
-
+  operands = LinearOperands(k, params, parameters);
   shared = k.sharedMemory();
+  ring.prepare(shared, operands);
   tileRows = k.ceilDiv(operands.rows, schedule.tileRows);
   tiles = tileRows * order.columns;
   k.when(k.thread() == 0, [&] {
-    for (int64_t i = 0; i != schedule.stages; ++i) {
-      initBarrier(k, shared + (full + 8 * i), 1);
-      // Each warp that multiplies the stage releases it.
-      initBarrier(k, shared + (empty + 8 * i), 4);
-    }
+    ring.initialise(k, /*releases=*/4); // the warps of one warpgroup
     epilogue.initialise(k, shared, warps);
     fenceBarrierInit(k);
   });
@@ -129,18 +93,18 @@ void PipelinedLinear::produce(DeviceBuilder &k) {
     // is on its way before the earlier kernels have ended.
     Stage start = firstStage(k);
     auto [firstRow, firstColumn] = origin(k.block());
-    Int firstBoxes = inputTile.boxes(operands.rows - firstRow);
+    Int firstBoxes = ring.inputs().boxes(operands.rows - firstRow);
     int64_t early = std::min(schedule.stages, steps);
     auto eachEarly = [&](function_ref<void(Stage, Int)> copy) {
       k.loop(k.integer(0), k.integer(early), k.integer(1),
              [&](Int step) { copy({step, start.phase}, step); });
     };
     eachEarly([&](Stage stage, Int step) {
-      copyWeights(k, stage, step, firstColumn, firstBoxes);
+      ring.copyWeights(k, stage.index, step, firstColumn, firstBoxes);
     });
     k.waitForEarlierKernels();
     eachEarly([&](Stage stage, Int step) {
-      copyInputs(k, stage, step, firstRow, firstBoxes);
+      ring.copyInputs(k, stage.index, step, firstRow, firstBoxes);
     });
     start = start.skip(early, schedule.stages);
     k.loopWhile(
@@ -149,37 +113,20 @@ void PipelinedLinear::produce(DeviceBuilder &k) {
         [&](ValueRange in) {
           Int tile = k.asInt(in[0]);
           auto [row, column] = origin(tile);
-          Int boxes = inputTile.boxes(operands.rows - row);
+          Int boxes = ring.inputs().boxes(operands.rows - row);
           Values stage = k.loop(
               k.asInt(in[3]), k.integer(steps), k.integer(1), {in[1], in[2]},
               [&](Int step, ValueRange carried) -> Values {
                 Stage stage{k.asInt(carried[0]), k.asInt(carried[1])};
-                waitBarrier(k, barrier(shared, empty, stage.index),
-                            stage.phase ^ 1);
-                copyWeights(k, stage, step, column, boxes);
-                copyInputs(k, stage, step, row, boxes);
+                waitBarrier(k, ring.empty(stage.index), stage.phase ^ 1);
+                ring.copyWeights(k, stage.index, step, column, boxes);
+                ring.copyInputs(k, stage.index, step, row, boxes);
                 Stage after = stage.next(schedule.stages);
                 return {after.index, after.phase};
               });
           return Values{tile + k.blocks(), stage[0], stage[1], k.integer(0)};
         });
   });
-}
-
-void PipelinedLinear::copyWeights(DeviceBuilder &k, Stage stage, Int step,
-                                  Int column, Int boxes) {
-  Int ready = barrier(shared, full, stage.index);
-  arriveExpecting(k, ready,
-                  inputTile.bytes(boxes) + tileBytes(schedule.tileColumns));
-  copyWeightTile(k, params, w, schedule.tileColumns,
-                 shared + stage.index * stageBytes() + bytesOfX(), ready,
-                 {step * tileDepth, column});
-}
-
-void PipelinedLinear::copyInputs(DeviceBuilder &k, Stage stage, Int step,
-                                 Int row, Int boxes) {
-  inputTile.copy(k, x, boxes, shared + stage.index * stageBytes(),
-                 barrier(shared, full, stage.index), {step * tileDepth, row});
 }
 
 /// All products of a tile; `stage` moves behind its stages.
@@ -191,17 +138,14 @@ Values PipelinedLinear::multiplyTile(DeviceBuilder &k, Stage &stage, Int turn) {
     for (int64_t block = 0; block != blocksOfRows; ++block)
       products.steps.push_back({/*a=*/2 * i + block * (64 * 128 / 16),
                                 /*b=*/2 * i, block * accumulatorsPerBlock()});
-  Long a = describeOperand(k, shared);
-  Long b = describeOperand(k, shared + bytesOfX());
+  Long a = describeOperand(k, ring.firstInputs());
+  Long b = describeOperand(k, ring.firstWeights());
 
   auto step = [&](Stage at, ValueRange accumulators, bool first) {
-    waitBarrier(k, barrier(shared, full, at.index), at.phase);
-    Int offset = at.index * stageBytes();
+    waitBarrier(k, ring.full(at.index), at.phase);
+    Int offset = at.index * ring.stageBytes();
     return multiply(k, products, advance(a, offset), advance(b, offset),
                     accumulators, k.integer(first ? 0 : 1));
-  };
-  auto release = [&](Int index) {
-    k.when(k.lane() == 0, [&] { arrive(k, barrier(shared, empty, index)); });
   };
   // Overwritten by the first products.
   Values accumulators(
@@ -218,7 +162,7 @@ Values PipelinedLinear::multiplyTile(DeviceBuilder &k, Stage &stage, Int turn) {
                      Stage at{k.asInt(in[0]), k.asInt(in[1])};
                      Values sums = step(at, in.drop_front(3), false);
                      sums = waitProducts(k, 1, sums);
-                     release(k.asInt(in[2]));
+                     ring.release(k, k.asInt(in[2]));
                      Stage after = at.next(schedule.stages);
                      Values out = {after.index, after.phase, at.index};
                      out.append(sums);
@@ -227,7 +171,7 @@ Values PipelinedLinear::multiplyTile(DeviceBuilder &k, Stage &stage, Int turn) {
   k.arriveNamed(k.integer(2) - turn, 256); // the other one's turn
   stage = {k.asInt(carried[0]), k.asInt(carried[1])};
   accumulators = waitProducts(k, 0, ArrayRef<Value>(carried).drop_front(3));
-  release(k.asInt(carried[2]));
+  ring.release(k, k.asInt(carried[2]));
   return accumulators;
 }
 

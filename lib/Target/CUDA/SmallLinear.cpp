@@ -22,8 +22,9 @@
 //
 //===----------------------------------------------------------------------===//
 
+#include "Activate.h"
 #include "ComputeCapability.h"
-#include "LinearEpilogue.h"
+#include "LinearOperands.h"
 #include "RowElements.h"
 #include "WarpMma.h"
 #include "llvm/ADT/STLExtras.h"
@@ -91,11 +92,9 @@ private:
   int64_t apart; ///< rows of w from one group to the next
   int64_t width, perPart, parts, pitch;
 
-  Global bias, residual;
-  SmallVector<Global> results;
+  LinearOperands operands;
   Global scale; ///< of the norm, from this thread's values of K on
-  Int rows, shared, firstRow, firstWeight, inRow;
-  Global angles;
+  Int shared, firstRow, firstWeight, inRow;
   Int position;
   Float cosine, sine;
   SmallVector<Global> ownX, ownW; // this thread's rows
@@ -108,26 +107,10 @@ bool canRotateFew(const LinearParams &params) {
 }
 
 void SmallLinear::build(DeviceBuilder &k, ValueRange parameters) {
-  // In the order of KernelLibrary::linear.
-  size_t next = 0;
-  Global x = k.asGlobal(parameters[next++]);
-  Global w = k.asGlobal(parameters[next++]);
-  if (params.bias)
-    bias = k.asGlobal(parameters[next++]);
-  if (params.residual)
-    residual = k.asGlobal(parameters[next++]);
-  Global positions;
-  if (params.rotation) {
-    positions = k.asGlobal(parameters[next++]);
-    angles = k.asGlobal(parameters[next++]);
-  }
-  for (size_t i = 0; i != params.outputs.size(); ++i)
-    results.push_back(k.asGlobal(parameters[next++]));
-  if (params.normEpsilon) {
-    x = k.asGlobal(parameters[next++]);
-    scale = k.asGlobal(parameters[next++]);
-  }
-  rows = k.asInt(parameters[next]);
+  operands = LinearOperands(k, params, parameters);
+  Int rows = operands.rows;
+  Global x = params.normEpsilon ? operands.raw : k.asGlobal(operands.x),
+         w = k.asGlobal(operands.w);
   shared = k.sharedMemory();
   firstRow = k.block() / blocks() * rowsOfX;
   firstWeight = k.block() % blocks() * weightRows();
@@ -137,8 +120,9 @@ void SmallLinear::build(DeviceBuilder &k, ValueRange parameters) {
     // Of the value that this thread finishes: one at most. No kernel writes
     // the table.
     Int row = k.min(firstRow + k.thread() / weightRows(), rows - 1);
-    position = k.asInt(k.load(k.i32(), k.at(positions, k.widen(row), k.i32()),
-                              /*constant=*/true));
+    position =
+        k.asInt(k.load(k.i32(), k.at(operands.positions, k.widen(row), k.i32()),
+                       /*constant=*/true));
   }
 
   // Rows beyond the last one repeat it; nothing is stored for them.
@@ -156,7 +140,7 @@ void SmallLinear::build(DeviceBuilder &k, ValueRange parameters) {
     ownX.push_back(rowOf(x, firstRow + eighth + 8 * i, rows - 1));
 
   if (params.normEpsilon)
-    scale = k.at(scale, k.widen(inRow), k.f32());
+    scale = k.at(operands.scale, k.widen(inRow), k.f32());
 
   // The sums of products, then those of squares.
   Values sums(static_cast<size_t>(4 * groups + rowsOfX / 8), k.constant(0.0));
@@ -338,7 +322,7 @@ Float SmallLinear::total(DeviceBuilder &k, Int row, Int column) {
     Float mean = squares * (1.0 / static_cast<double>(params.inputs));
     sum = sum * k.reciprocalSqrt(mean + *params.normEpsilon);
   }
-  return params.bias ? sum + k.loadFloat(bias, firstWeight + column,
+  return params.bias ? sum + k.loadFloat(operands.bias, firstWeight + column,
                                          /*constant=*/true)
                      : sum;
 }
@@ -347,8 +331,8 @@ void SmallLinear::waitWithAngles(DeviceBuilder &k) {
   if (params.rotation) {
     int64_t head = params.rotation->headSize;
     Int at = position * head + firstWeight % head + k.thread() % perMma;
-    cosine = k.loadFloat(angles, at, /*constant=*/true);
-    sine = k.loadFloat(angles, at + apart, /*constant=*/true);
+    cosine = k.loadFloat(operands.angles, at, /*constant=*/true);
+    sine = k.loadFloat(operands.angles, at + apart, /*constant=*/true);
   }
   k.waitForEarlierKernels();
 }
@@ -371,11 +355,12 @@ void SmallLinear::finish(DeviceBuilder &k) {
     Int row = firstRow + inRows, column = firstColumn + inColumns;
     if (params.rotation)
       column = firstColumn + inColumns % perMma + inColumns / perMma * apart;
-    k.when((row < rows) & (column < params.weightRows() / fold), [&] {
+    k.when((row < operands.rows) & (column < params.weightRows() / fold), [&] {
       std::optional<Float> up;
       if (params.gated)
         up = total(k, inRows, inColumns + perMma);
-      Float value = finishValue(k, params, total(k, inRows, inColumns), up);
+      Float value =
+          activateGated(k, params.activation, total(k, inRows, inColumns), up);
       if (params.rotation)
         value = rotate(k, value, inRows, inColumns, column);
       int64_t begin = 0;
@@ -385,8 +370,10 @@ void SmallLinear::finish(DeviceBuilder &k) {
           Long to = k.widen(row) * resultWidth + k.widen(column - begin);
           Float last = value;
           if (params.residual)
-            last = last + loadElements(k, residual, to, params.element, 1)[0];
-          storeElements(k, {last}, results[o], to, params.result);
+            last = last + loadElements(k, k.asGlobal(operands.residual), to,
+                                       params.element, 1)[0];
+          storeElements(k, {last}, k.asGlobal(operands.results[o]), to,
+                        params.result);
         });
         begin += resultWidth;
       }
@@ -408,13 +395,7 @@ SymbolRefAttr KernelLibrary::smallLinear(const std::string &name,
   launch.overlap = Overlap::AtOnce;
   launch.waits = true;
   launch.grid = {blocksOf(0, schedule.tileRows)};
-  int64_t arguments = 2 + (params.bias ? 1 : 0) + (params.residual ? 1 : 0) +
-                      static_cast<int64_t>(params.outputs.size());
-  if (params.rotation)
-    arguments += 2;
-  if (params.normEpsilon)
-    arguments += 2;
-  for (int64_t i = 0; i != arguments; ++i)
+  for (int64_t i = 0; i != LinearOperands::arguments(params); ++i)
     launch.parameters.push_back(pointer(i));
   launch.parameters.push_back(rows(0));
   return define(name, launch, [&](DeviceBuilder &k, ValueRange parameters) {

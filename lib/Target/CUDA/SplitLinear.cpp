@@ -16,9 +16,8 @@
 //
 //===----------------------------------------------------------------------===//
 
-#include "AsyncCopy.h"
+#include "Activate.h"
 #include "ComputeCapability.h"
-#include "LinearEpilogue.h"
 #include "LinearOperands.h"
 #include "RowElements.h"
 #include "Wgmma.h"
@@ -49,11 +48,8 @@ public:
         tiles((params.weightRows() + schedule.tileColumns - 1) /
               schedule.tileColumns),
         pitch(schedule.tileColumns + padding) {
-    ring = layout.reserve(
-        std::max(schedule.stages * stageBytes(), schedule.tileRows * pitch * 4),
-        1024);
-    full = layout.barriers(schedule.stages);
-    empty = layout.barriers(schedule.stages);
+    ring.reserveStages(layout, /*least=*/schedule.tileRows * pitch * 4);
+    ring.reserveBarriers(layout);
     // Blocks of a cluster need neighbouring multiprocessors: not every place on
     // the device can be had.
     int64_t places = multiprocessors * together() * 3 / 4;
@@ -61,7 +57,7 @@ public:
   }
 
   int64_t sharedBytes() const { return layout.getSize(); }
-  const InputTile &inputs() const { return inputTile; }
+  const InputTile &inputs() const { return ring.inputs(); }
   int64_t blocks() const { return tiles * parts; }
   int64_t cluster() const { return parts; }
   /// Blocks that share a multiprocessor: for more than two there would be too
@@ -70,20 +66,14 @@ public:
   void build(DeviceBuilder &k, ValueRange parameters);
 
 private:
-  int64_t bytesOfX() const { return tileBytes(schedule.tileRows); }
-  int64_t stageBytes() const {
-    return bytesOfX() + tileBytes(schedule.tileColumns);
-  }
-  Int barrier(int64_t offset, Int stage) {
-    return shared + offset + (stage << 3);
-  }
   void produce(DeviceBuilder &k);
-  /// Copies of a step: of w, with which its stage is announced, and of x.
-  void copyWeights(DeviceBuilder &k, Int stage, Int step);
-  void copyInputs(DeviceBuilder &k, Int stage, Int step);
   /// This warpgroup's sums, left in shared memory.
   void multiply(DeviceBuilder &k);
 
+  /// Where the sum of a row of x and a column of the tile is left.
+  Int sumsAt(Int row, Int column) const {
+    return ring.firstInputs() + (row * pitch + column) * 4;
+  }
   using Quad = std::array<Float, quad>;
   void finish(DeviceBuilder &k);
   /// Of a row of x, four sums over all parts with their bias, from `column` of
@@ -96,15 +86,12 @@ private:
 
   const LinearParams &params;
   const LinearSchedule &schedule;
-  InputTile inputTile{schedule.tileRows, /*boxRows=*/32};
+  OperandRing ring{params, schedule, /*boxRows=*/32};
   int64_t steps, tiles, pitch, parts = 1;
   SharedLayout layout;
-  int64_t ring = 0, full = 0, empty = 0;
 
-  Value x, w;
-  Global bias, residual, positions, angles;
-  SmallVector<Global> results;
-  Int rows, shared, part, firstRow, firstWeight, firstStep, lastStep;
+  LinearOperands operands;
+  Int part, firstRow, firstWeight, firstStep, lastStep;
   Int boxes; ///< of x
 };
 
@@ -114,42 +101,24 @@ bool canSplit(const LinearParams &params) {
   auto whole = [](int64_t width) { return width % quad == 0; };
   return params.inputs % 8 == 0 && whole(params.weightRows()) &&
          llvm::all_of(params.outputs, whole) &&
-         (!params.rotation || rotatesHeads(params, PanelShape::boxRows));
+         (!params.rotation || rotatesHeads(params, rotatedBoxRows));
 }
 
 void SplitLinear::build(DeviceBuilder &k, ValueRange parameters) {
-  // In the order of KernelLibrary::linear.
-  size_t next = 0;
-  x = parameters[next++];
-  w = parameters[next++];
-  if (params.bias)
-    bias = k.asGlobal(parameters[next++]);
-  if (params.residual)
-    residual = k.asGlobal(parameters[next++]);
-  if (params.rotation) {
-    positions = k.asGlobal(parameters[next++]);
-    angles = k.asGlobal(parameters[next++]);
-  }
-  for (size_t i = 0; i != params.outputs.size(); ++i)
-    results.push_back(k.asGlobal(parameters[next++]));
-  rows = k.asInt(parameters[next]);
-
-  shared = k.sharedMemory();
+  operands = LinearOperands(k, params, parameters);
+  Int rows = operands.rows;
+  ring.prepare(k.sharedMemory(), operands);
   // The parts of a tile are a cluster; tiles of the same rows of w follow one
   // another.
   Int tile = k.block() / parts, rowTiles = k.ceilDiv(rows, schedule.tileRows);
   part = k.block() % parts;
   firstWeight = tile / rowTiles * schedule.tileColumns;
   firstRow = tile % rowTiles * schedule.tileRows;
-  boxes = inputTile.boxes(rows - firstRow);
+  boxes = ring.inputs().boxes(rows - firstRow);
   firstStep = part * steps / parts;
   lastStep = (part + 1) * steps / parts;
   k.when(k.thread() == 0, [&] {
-    for (int64_t i = 0; i != schedule.stages; ++i) {
-      initBarrier(k, shared + (full + 8 * i), 1);
-      // Each warp that multiplies the stage releases it.
-      initBarrier(k, shared + (empty + 8 * i), 4 * consumers);
-    }
+    ring.initialise(k, /*releases=*/4 * consumers); // every warp
     fenceBarrierInit(k);
   });
   k.syncBlock();
@@ -165,20 +134,6 @@ void SplitLinear::build(DeviceBuilder &k, ValueRange parameters) {
     k.syncCluster(); // others may still read this block's sums
 }
 
-void SplitLinear::copyWeights(DeviceBuilder &k, Int stage, Int step) {
-  Int ready = barrier(full, stage);
-  arriveExpecting(k, ready,
-                  inputTile.bytes(boxes) + tileBytes(schedule.tileColumns));
-  copyWeightTile(k, params, w, schedule.tileColumns,
-                 shared + ring + stage * stageBytes() + bytesOfX(), ready,
-                 {step * tileDepth, firstWeight});
-}
-
-void SplitLinear::copyInputs(DeviceBuilder &k, Int stage, Int step) {
-  inputTile.copy(k, x, boxes, shared + ring + stage * stageBytes(),
-                 barrier(full, stage), {step * tileDepth, firstRow});
-}
-
 void SplitLinear::produce(DeviceBuilder &k) {
   k.when(k.elect(), [&] {
     // No kernel writes w.
@@ -187,16 +142,20 @@ void SplitLinear::produce(DeviceBuilder &k) {
       k.loop(firstStep, early, k.integer(1),
              [&](Int step) { copy(step - firstStep, step); });
     };
-    eachEarly([&](Int stage, Int step) { copyWeights(k, stage, step); });
+    eachEarly([&](Int stage, Int step) {
+      ring.copyWeights(k, stage, step, firstWeight, boxes);
+    });
     k.waitForEarlierKernels();
-    eachEarly([&](Int stage, Int step) { copyInputs(k, stage, step); });
+    eachEarly([&](Int stage, Int step) {
+      ring.copyInputs(k, stage, step, firstRow, boxes);
+    });
     // If there are more steps, all stages are in use, and the first is next.
     k.loop(early, lastStep, k.integer(1), {k.integer(0), k.integer(1)},
            [&](Int step, ValueRange carried) -> Values {
              Stage stage{k.asInt(carried[0]), k.asInt(carried[1])};
-             waitBarrier(k, barrier(empty, stage.index), stage.phase ^ 1);
-             copyWeights(k, stage.index, step);
-             copyInputs(k, stage.index, step);
+             waitBarrier(k, ring.empty(stage.index), stage.phase ^ 1);
+             ring.copyWeights(k, stage.index, step, firstWeight, boxes);
+             ring.copyInputs(k, stage.index, step, firstRow, boxes);
              Stage after = stage.next(schedule.stages);
              return {after.index, after.phase};
            });
@@ -210,12 +169,11 @@ void SplitLinear::multiply(DeviceBuilder &k) {
   for (int64_t i = 0; i != tileDepth / 16; ++i)
     products.steps.push_back({/*a=*/2 * i, /*b=*/2 * i, /*accumulator=*/0});
   Int warpgroup = k.warp() >> 2;
-  Long a = describeOperand(k, shared + (ring + bytesOfX()) +
-                                  warpgroup * tileBytes(64));
-  Long b = describeOperand(k, shared + ring);
+  Long a = describeOperand(k, ring.firstWeights() + warpgroup * tileBytes(64));
+  Long b = describeOperand(k, ring.firstInputs());
   auto step = [&](Stage at, ValueRange sums, bool first) {
-    waitBarrier(k, barrier(full, at.index), at.phase);
-    Int offset = at.index * stageBytes();
+    waitBarrier(k, ring.full(at.index), at.phase);
+    Int offset = at.index * ring.stageBytes();
     return cuda::multiply(k, products, advance(a, offset), advance(b, offset),
                           sums, k.integer(first ? 0 : 1));
   };
@@ -233,8 +191,7 @@ void SplitLinear::multiply(DeviceBuilder &k) {
                      Stage at{k.asInt(in[0]), k.asInt(in[1])};
                      Values sums = step(at, in.drop_front(3), false);
                      sums = waitProducts(k, 1, sums);
-                     k.when(k.lane() == 0,
-                            [&] { arrive(k, barrier(empty, k.asInt(in[2]))); });
+                     ring.release(k, k.asInt(in[2]));
                      Stage after = at.next(schedule.stages);
                      Values out = {after.index, after.phase, at.index};
                      out.append(sums);
@@ -245,7 +202,7 @@ void SplitLinear::multiply(DeviceBuilder &k) {
   k.syncNamed(k.integer(1), multiplying);
   // Of 8 rows of x, two neighbours of rows of w lane / 4 and 8 more.
   Int row = (k.lane() & 3) * 2, column = k.warp() * 16 + (k.lane() >> 2);
-  Int mine = shared + ring + (row * pitch + column) * 4;
+  Int mine = sumsAt(row, column);
   for (auto [i, sum] : llvm::enumerate(sums)) {
     auto n = static_cast<int64_t>(i);
     int64_t inRows = n / 4 * 8 + n % 2, inColumns = n / 2 % 2 * 8;
@@ -256,7 +213,7 @@ void SplitLinear::multiply(DeviceBuilder &k) {
 void SplitLinear::finish(DeviceBuilder &k) {
   // A gate's up is 8 columns further; what a column is turned with, half a box.
   bool pairs = params.gated || params.rotation;
-  int64_t apart = params.gated ? 8 : PanelShape::boxRows / 2;
+  int64_t apart = params.gated ? 8 : rotatedBoxRows / 2;
   int64_t perRow = schedule.tileColumns / quad / (pairs ? 2 : 1);
   auto each = [&](Int i) {
     Int row = i / perRow, column = i % perRow * quad;
@@ -267,14 +224,14 @@ void SplitLinear::finish(DeviceBuilder &k) {
       Quad values = total(k, row, column);
       if (!pairs) {
         for (Float &value : values)
-          value = finishValue(k, params, value);
+          value = activateGated(k, params.activation, value);
         store(k, toRow, weight, values);
         return;
       }
       Quad others = total(k, row, column + apart);
       if (params.gated) {
         for (auto [gate, up] : llvm::zip_equal(values, others))
-          gate = finishValue(k, params, gate, up);
+          gate = activateGated(k, params.activation, gate, up);
         store(k, toRow, weight / (2 * apart) * apart + weight % apart, values);
         return;
       }
@@ -287,13 +244,13 @@ void SplitLinear::finish(DeviceBuilder &k) {
       store(k, toRow, to + head / 2, others);
     });
   };
-  Int here = k.min(rows - firstRow, k.integer(schedule.tileRows));
+  Int here = k.min(operands.rows - firstRow, k.integer(schedule.tileRows));
   k.loop(part * threads + k.thread(), here * perRow, k.integer(parts * threads),
          each);
 }
 
 SplitLinear::Quad SplitLinear::total(DeviceBuilder &k, Int row, Int column) {
-  Int at = shared + ring + (row * pitch + column) * 4;
+  Int at = sumsAt(row, column);
   Type type = VectorType::get({quad}, k.f32());
   SmallVector<Value> loaded;
   for (int64_t i = 0; i != parts; ++i)
@@ -310,8 +267,8 @@ SplitLinear::Quad SplitLinear::total(DeviceBuilder &k, Int row, Int column) {
   }
   if (params.bias)
     for (auto [sum, value] : llvm::zip_equal(
-             sums, loadElements(k, bias, k.widen(firstWeight + column), k.f32(),
-                                quad, /*constant=*/true)))
+             sums, loadElements(k, operands.bias, k.widen(firstWeight + column),
+                                k.f32(), quad, /*constant=*/true)))
       sum = sum + value;
   return sums;
 }
@@ -320,10 +277,10 @@ void SplitLinear::rotate(DeviceBuilder &k, Int row, Int column, Quad &first,
                          Quad &second) {
   int64_t head = params.rotation->headSize;
   auto rotated = [&] {
-    Int position = k.loadInt(positions, row);
+    Int position = k.loadInt(operands.positions, row);
     Long at = k.widen(position) * head + k.widen(column % head);
     auto load = [&](int64_t offset) {
-      return loadElements(k, angles, at + offset, k.f32(), quad,
+      return loadElements(k, operands.angles, at + offset, k.f32(), quad,
                           /*constant=*/true);
     };
     SmallVector<Float> cosines = load(0), sines = load(head / 2);
@@ -356,10 +313,11 @@ void SplitLinear::store(DeviceBuilder &k, Int row, Int column,
       Long to = k.widen(row) * width + k.widen(column - begin);
       SmallVector<Float> out(values.begin(), values.end());
       if (params.residual)
-        for (auto [value, more] : llvm::zip_equal(
-                 out, loadElements(k, residual, to, params.element, quad)))
+        for (auto [value, more] :
+             llvm::zip_equal(out, loadElements(k, k.asGlobal(operands.residual),
+                                               to, params.element, quad)))
           value = value + more;
-      storeElements(k, out, results[i], to, params.result);
+      storeElements(k, out, k.asGlobal(operands.results[i]), to, params.result);
     });
     begin += width;
   }
@@ -380,11 +338,8 @@ SymbolRefAttr KernelLibrary::splitLinear(const std::string &name,
   launch.grid = {blocksOf(0, schedule.tileRows)};
   launch.parameters = {kernel.inputs().map(params, 0),
                        weightMap(params, 1, schedule.tileColumns)};
-  int64_t more = (params.bias ? 1 : 0) + (params.residual ? 1 : 0) +
-                 (params.rotation ? 2 : 0) +
-                 static_cast<int64_t>(params.outputs.size());
-  for (int64_t i = 0; i != more; ++i)
-    launch.parameters.push_back(pointer(2 + i));
+  for (int64_t i = 2; i != LinearOperands::arguments(params); ++i)
+    launch.parameters.push_back(pointer(i));
   launch.parameters.push_back(rows(0));
   return define(name, launch, [&](DeviceBuilder &k, ValueRange parameters) {
     kernel.build(k, parameters);
