@@ -99,13 +99,13 @@ void ConvertToKernels::runOnOperation() {
   const cuda::LinearSchedule *schedule = nullptr;
   if (!linearSchedule.empty()) {
     schedule = cuda::findLinearSchedule(linearSchedule);
-    if (!schedule || !schedule->isPipelined()) {
+    if (!schedule || !schedule->isForManyRows()) {
       auto diag = emitError(module.getLoc(), "linear-schedule is '")
                   << linearSchedule << "' vs ";
       llvm::interleave(
           llvm::make_filter_range(
               cuda::linearSchedules(),
-              [](const auto &one) { return one.isPipelined(); }),
+              [](const auto &one) { return one.isForManyRows(); }),
           diag, [&](const auto &one) { diag << one.name; }, " or ");
       return signalPassFailure();
     }

@@ -48,7 +48,7 @@ bool KernelLibrary::canNormalise(const NormParams &params) {
 
 /// Whether a product that can does its norm.
 static bool normalises(const LinearSchedule &schedule) {
-  return !schedule.isPipelined() &&
+  return !schedule.isForManyRows() &&
          schedule.tileRows <= KernelLibrary::rowsNormalised;
 }
 
@@ -87,9 +87,9 @@ KernelLibrary::linear(const LinearParams &params) {
     if (choice.schedule->kind == LinearSchedule::Kind::Split &&
         !canSplit(plain))
       continue; // the next one takes these rows
-    const LinearSchedule &schedule = pipelined && choice.schedule->isPipelined()
-                                         ? *pipelined
-                                         : *choice.schedule;
+    const LinearSchedule &schedule =
+        pipelined && choice.schedule->isForManyRows() ? *pipelined
+                                                      : *choice.schedule;
     SymbolRefAttr kernel = linear(params, schedule);
     bool rotates = params.rotation && kernel;
     if (!kernel)

@@ -65,7 +65,7 @@ chooseLinearSchedules(int64_t columns, int64_t inputs,
     return 2 * tiles <= device.multiprocessors;
   };
   for (const LinearSchedule &one : schedules) {
-    if (one.isPipelined())
+    if (one.isForManyRows())
       pipelined.push_back(&one);
     else if (one.kind == Kind::Small || one.tileRows <= 64 ||
              fillsLittle(one.tileRows))

@@ -41,7 +41,7 @@ struct LinearSchedule {
   int64_t bandRows = 0;    ///< the order of tiles, see TileOrder
   int64_t stripColumns = 0;
 
-  bool isPipelined() const { return kind == Kind::PingPong; }
+  bool isForManyRows() const { return kind == Kind::PingPong; }
 };
 
 /// All of them, those for few rows first.
