@@ -101,24 +101,28 @@ def test_heads_that_kernels_cannot_do(size, tmp_path):
 def test_plan_file_that_leaves_types_open(tmp_path):
     plan, out = tmp_path / "plan.json", tmp_path / "planned.mlir"
     succeed("plan", LLAMA, *FIGURE, "-o", plan)
-    assert "types" not in json.loads(plan.read_text())
+    stated = json.loads(plan.read_text())
+    assert stated.pop("types") == {"activations": "f32", "partials": "f32"}
+    # A plan that was printed says f32, and is not given other types.
+    refuse("compile", LLAMA, "--plan", plan, *on_cuda(), "-o", tmp_path / "llama.rshard",
+           match="activations are f32 vs bf16 or f16")
+    plan.write_text(json.dumps(stated))
 
     def types(*options):
         succeed("compile", LLAMA, "--plan", plan, *options, "--to", "planned", "-o", out)
-        stated = tmp_path / "stated.json"
-        succeed("plan", out, "-o", stated)
-        return json.loads(stated.read_text()).get("types")
-    assert types() is None
+        printed = tmp_path / "printed.json"
+        succeed("plan", out, "-o", printed)
+        return json.loads(printed.read_text())["types"]
+    assert types() == {"activations": "f32", "partials": "f32"}
     assert types(*on_cuda()) == {"activations": "bf16", "partials": "f32"}
     assert types(*on_cuda("--activations", "f16", "--partials", "f16")) == {"activations": "f16", "partials": "f16"}
     # What it says stays, and an option may repeat it.
-    stated = json.loads(plan.read_text()) | {"types": {"activations": "f16"}}
-    plan.write_text(json.dumps(stated))
+    plan.write_text(json.dumps(stated | {"types": {"activations": "f16"}}))
     assert types(*on_cuda()) == {"activations": "f16", "partials": "f32"}
     assert types(*on_cuda("--activations", "f16", "--partials", "f16")) == {"activations": "f16", "partials": "f16"}
     refuse("compile", LLAMA, "--plan", plan, *on_cuda("--activations", "bf16"), "-o", out,
            match=f"--activations bf16 vs f16 in {plan}")
-    plan.write_text(json.dumps({key: value for key, value in stated.items() if key != "types"}))
+    plan.write_text(json.dumps(stated))
     succeed("run", LLAMA, "--plan", plan, *on_cuda(), *TOKENS)
 
 

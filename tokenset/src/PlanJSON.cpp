@@ -169,12 +169,12 @@ std::string printPlan(const Plan &plan) {
   family("T", plan.T);
   out += "  \"client_layers\": " +
          Json({plan.clientFirst, plan.clientLast}).dump() + ",\n";
-  if (plan.types != RowTypes())
-    out += "  \"types\": " +
-           Json{{"activations", elementTypeName(plan.types.activations)},
-                {"partials", elementTypeName(plan.types.partials)}}
-               .dump() +
-           ",\n";
+  // Always: without them whoever reads it may choose others.
+  out += "  \"types\": " +
+         Json{{"activations", elementTypeName(plan.types.activations)},
+              {"partials", elementTypeName(plan.types.partials)}}
+             .dump() +
+         ",\n";
   // The ranks stay on one line: there is one per node.
   out += "  \"ranks\": " + Json(plan.ranks).dump() + "\n}\n";
   return out;

@@ -187,8 +187,15 @@ RC_GTEST_PROP(Plan, jsonOfRandomPlans, ()) {
 
 TEST(Plan, jsonOfTypes) {
   Plan plan = made({});
-  EXPECT_EQ(printPlan(plan).find("types"), std::string::npos);
   std::string before = printPlan(plan);
+  const std::string line = "  \"types\": {\"activations\":\"f32\","
+                           "\"partials\":\"f32\"},\n";
+  size_t at = before.find(line);
+  ASSERT_NE(at, std::string::npos) << before;
+  // What is printed leaves nothing open.
+  auto again = parsePlan(before, {"bf16", "bf16"});
+  ASSERT_TRUE(bool(again)) << again.error().message;
+  EXPECT_EQ(*again, plan);
   plan.types.activations = ElementType::BF16;
   std::string text = printPlan(plan);
   EXPECT_NE(text.find("\n  \"types\": {\"activations\":\"bf16\","
@@ -198,6 +205,7 @@ TEST(Plan, jsonOfTypes) {
   // Either may be missing, and equal plans print equal text.
   auto read = [&](const char *types) {
     std::string file = before;
+    file.erase(at, line.size());
     file.insert(2, std::string("  \"types\": ") + types + ",\n");
     auto plan = parsePlan(file);
     EXPECT_TRUE(bool(plan)) << plan.error().message;
@@ -233,6 +241,12 @@ TEST(Plan, jsonWithOpenTypes) {
   EXPECT_EQ(read(half, "bf16", "f32"), "bf16 bf16");
   EXPECT_EQ(read(half, "f32", ""),
             "plan: partials are bf16 vs f32 or the activations' f32");
+  // Without other types the same holds of partials.
+  std::string bf16 = one;
+  bf16.insert(1, R"j("types": {"activations": "bf16"}, )j");
+  auto plan = parsePlan(bf16);
+  ASSERT_TRUE(bool(plan)) << plan.error().message;
+  EXPECT_EQ(plan->types.partials, ElementType::BF16);
 }
 
 TEST(Plan, jsonOfAMinimalFile) {

@@ -13,10 +13,10 @@ namespace rshard::tokenset {
 struct OpenTypes {
   std::string activations = "f32";
   /// Empty: usualPartials().
-  std::string partials = "f32";
+  std::string partials;
 };
 
-/// parsePlan, which leaves f32 for what is open, with other types.
+/// parsePlan, which takes f32 activations if they are open, with other types.
 Expected<Plan> parsePlan(std::string_view json, const OpenTypes &open);
 
 /// The type of partials if nobody says: that of activations if the grid has one

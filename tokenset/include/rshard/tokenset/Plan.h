@@ -74,10 +74,11 @@ Expected<void> place(Plan &plan, int64_t count);
 /// JSON: {"R": [set...], "S": [...], "T": [...], "client_layers": [L0, L1],
 /// "types": {"activations": "bf16", "partials": "f32"}, "ranks": [...]} with
 /// sets in their text form. The last three keys may be missing, and so may
-/// either type, which is then f32. The result is validated.
+/// either type: activations are then f32, partials what OpenTypes.h says. The
+/// result is validated.
 Expected<Plan> parsePlan(std::string_view json);
-/// The JSON form, ending in a newline; equal plans print equal text (C9). Types
-/// are printed if one of them is not f32.
+/// The JSON form, ending in a newline; equal plans print equal text (C9). It
+/// leaves nothing open.
 std::string printPlan(const Plan &plan);
 
 } // namespace rshard::tokenset
