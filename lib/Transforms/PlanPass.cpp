@@ -3,6 +3,7 @@
 #include "rshard/Plan/PlanSymbols.h"
 #include "rshard/Transforms/Passes.h"
 #include "rshard/tokenset/ClusterRule.h"
+#include "rshard/tokenset/OpenTypes.h"
 #include "llvm/Support/MemoryBuffer.h"
 
 namespace rshard {
@@ -27,14 +28,36 @@ struct PlanPass : rshard::impl::PlanPassBase<PlanPass> {
       signalPassFailure();
   }
 
+  /// An option that the file's plan would drop is an error.
+  tokenset::Expected<tokenset::Plan> readFile() {
+    if (comp || cluster || period || group || !attn.empty() || clientFirst ||
+        clientLast)
+      return tokenset::Error{"file: options of another plan were given too; "
+                             "only ranks changes a file's plan"};
+    auto buffer = llvm::MemoryBuffer::getFile(file);
+    if (!buffer)
+      return tokenset::Error{file + ": " + buffer.getError().message()};
+    StringRef text = (*buffer)->getBuffer();
+    auto plan = tokenset::parsePlan(std::string_view(text.data(), text.size()),
+                                    {activations, partials});
+    if (!plan)
+      return plan;
+    for (const auto &[option, has] :
+         {std::pair(&activations, plan->types.activations),
+          {&partials, plan->types.partials}})
+      if (option->hasValue() && option->getValue() != elementTypeName(has))
+        return tokenset::Error{
+            option->getArgStr().str() + " " + option->getValue() + " vs " +
+            std::string(elementTypeName(has)) + " in " + file};
+    if (ranks)
+      if (auto placed = tokenset::place(*plan, ranks); !placed)
+        return placed.error();
+    return plan;
+  }
+
   tokenset::Expected<tokenset::Plan> makePlan() {
-    if (!file.empty()) {
-      auto buffer = llvm::MemoryBuffer::getFile(file);
-      if (!buffer)
-        return tokenset::Error{file + ": " + buffer.getError().message()};
-      StringRef text = (*buffer)->getBuffer();
-      return tokenset::parsePlan(std::string_view(text.data(), text.size()));
-    }
+    if (!file.empty())
+      return readFile();
     auto given = [](int64_t value) {
       return value ? std::optional<int64_t>(value) : std::nullopt;
     };
