@@ -4,8 +4,6 @@
 #include "ArtifactCache.h"
 #include "Progress.h"
 #include "RShard/RShard.h"
-#include "rshard/Driver/CompilerContext.h"
-#include "rshard/Driver/DiagnosticPrinter.h"
 #include "rshard/Driver/ModelFacts.h"
 #include "rshard/Driver/Program.h"
 #include "rshard/Plan/PlanSymbols.h"
@@ -20,76 +18,29 @@
 using namespace rshard;
 using namespace rshard::tool;
 
-namespace {
-
-mlir::DialectRegistry getRegistry() {
+static mlir::DialectRegistry getRegistry() {
   mlir::DialectRegistry registry;
   registerDialects(registry);
   return registry;
 }
 
-/// A model that has been loaded and planned, ready to be compiled.
-class Compilation {
-public:
-  explicit Compilation(const ArtifactRequest &request)
-      : request(request), accept(request.accept), context(getRegistry()),
-        printer(&context) {}
-
-  ExitStatus load();
-  /// The hash of everything that the artifact depends on.
-  ExitStatus getKey(std::string &key);
-  ExitStatus compile(const std::filesystem::path &path);
-  /// Opens it, made anew if it is not there, and asks about it if the module
-  /// could not tell.
-  ExitStatus open(const std::filesystem::path &path,
-                  std::optional<runtime::Artifact> &artifact);
-
-private:
-  ExitStatus checkWeights();
-  ExitStatus identify();
-  /// Of the plan, which the module may already hold.
-  tokenset::RowTypes rowTypes();
-
-  const ArtifactRequest &request;
-  AcceptModel accept; ///< empty once it was asked
-  CompilerContext context;
-  DiagnosticPrinter printer;
-  ImportedModel model;
-  Phase from = Phase::Model;
-  ProgramOptions options;
-};
-
-} // namespace
+Compilation::Compilation(ArtifactRequest request)
+    : request(std::move(request)), context(getRegistry()), printer(&context) {}
 
 ModelTraits tool::traitsOf(const runtime::ModelInfo &model) {
   return {model.architecture, model.attentionOnly, model.hasHead};
 }
 
-static ExitStatus ask(const AcceptModel &accept, const ModelTraits &traits) {
-  auto accepted = accept(traits);
-  return accepted ? Success : refuse(accepted.error().message);
-}
-
-/// Leaves `accept` empty once it was asked: a module of a later phase does not
-/// say, but the artifact's manifest will.
-static ExitStatus ask(AcceptModel &accept, mlir::ModuleOp module, Phase phase) {
+ExitStatus Compilation::readTraits() {
+  mlir::ModuleOp module = *model.module;
   auto attr = module->getAttrOfType<ModelAttr>(modelAttrName);
-  if (!accept || !attr || phase > Phase::Planned)
+  if (!attr || from > Phase::Planned)
     return Success;
   mlir::FailureOr<bool> rows = isAttentionOnly(module), head = hasHead(module);
   if (mlir::failed(rows) || mlir::failed(head))
     return BadInput;
-  return ask(std::exchange(accept, {}),
-             ModelTraits{attr.getArchitecture().str(), *rows, *head});
-}
-
-ExitStatus tool::askModel(const ModelOptions &model, AcceptModel &accept) {
-  CompilerContext context(getRegistry());
-  DiagnosticPrinter printer(&context);
-  mlir::FailureOr<ImportedModel> loaded = model.load(context);
-  if (mlir::failed(loaded))
-    return BadInput;
-  return ask(accept, *loaded->module, getPhase(*loaded->module));
+  traits = {attr.getArchitecture().str(), *rows, *head};
+  return Success;
 }
 
 ExitStatus tool::checkHasWeights(mlir::ModuleOp module,
@@ -165,8 +116,10 @@ ExitStatus Compilation::load() {
                                             "of another one were given too",
                   BadUsage);
   }
-  if (ExitStatus status = ask(accept, *model.module, from); status != Success)
-    return status;
+  return readTraits();
+}
+
+ExitStatus Compilation::prepare() {
   if (ExitStatus status = checkWeights(); status != Success)
     return status;
   // Before the weights are read.
@@ -206,7 +159,7 @@ ExitStatus Compilation::getKey(std::string &key) {
   return Success;
 }
 
-ExitStatus Compilation::compile(const std::filesystem::path &path) {
+ExitStatus Compilation::generate(const std::filesystem::path &path) {
   mlir::FailureOr<Program> program =
       compileProgram(*model.module, from, options);
   if (mlir::failed(program) ||
@@ -215,41 +168,31 @@ ExitStatus Compilation::compile(const std::filesystem::path &path) {
   return Success;
 }
 
-ExitStatus Compilation::open(const std::filesystem::path &path,
-                             std::optional<runtime::Artifact> &artifact) {
+ExitStatus Compilation::compile(const std::filesystem::path &path) {
+  ExitStatus status = prepare();
+  return status == Success ? generate(path) : status;
+}
+
+ExitStatus Compilation::openCached(std::optional<runtime::Artifact> &artifact) {
+  if (ExitStatus status = prepare(); status != Success)
+    return status;
+  std::string key;
+  if (ExitStatus status = getKey(key); status != Success)
+    return status;
+  auto directory = openArtifactCache();
+  if (!directory)
+    return refuse(directory.error().message);
+  std::filesystem::path path = *directory / (key + ".rshard");
   auto opened = runtime::Artifact::open(path);
   // A damaged file is made again.
   if (!opened) {
     llvm::errs() << "compiling " << request.model.getPath() << "\n";
-    if (ExitStatus status = compile(path); status != Success)
+    if (ExitStatus status = generate(path); status != Success)
       return status;
     opened = runtime::Artifact::open(path);
   }
   if (!opened)
     return refuse(opened.error().message);
   artifact = std::move(*opened);
-  return accept ? ask(accept, traitsOf(artifact->manifest().model)) : Success;
-}
-
-ExitStatus rshard::tool::compileArtifact(const ArtifactRequest &request,
-                                         const std::filesystem::path &path) {
-  Compilation compilation(request);
-  if (ExitStatus status = compilation.load(); status != Success)
-    return status;
-  return compilation.compile(path);
-}
-
-ExitStatus
-rshard::tool::compileCached(const ArtifactRequest &request,
-                            std::optional<runtime::Artifact> &artifact) {
-  Compilation compilation(request);
-  if (ExitStatus status = compilation.load(); status != Success)
-    return status;
-  std::string key;
-  if (ExitStatus status = compilation.getKey(key); status != Success)
-    return status;
-  auto directory = openArtifactCache();
-  if (!directory)
-    return refuse(directory.error().message);
-  return compilation.open(*directory / (key + ".rshard"), artifact);
+  return Success;
 }

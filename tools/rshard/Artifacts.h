@@ -6,10 +6,11 @@
 #include "ExitStatus.h"
 #include "ModelOptions.h"
 #include "PlanOptions.h"
+#include "rshard/Driver/CompilerContext.h"
+#include "rshard/Driver/DiagnosticPrinter.h"
 #include "rshard/Driver/Program.h"
 #include "rshard/runtime/Artifact.h"
 #include <filesystem>
-#include <functional>
 #include <optional>
 
 namespace rshard::tool {
@@ -21,9 +22,6 @@ struct ModelTraits {
 };
 
 ModelTraits traitsOf(const runtime::ModelInfo &model);
-
-using AcceptModel =
-    std::function<tokenset::Expected<void>(const ModelTraits &model)>;
 
 /// By its name: cpu or cuda.
 inline Target targetOf(const std::string &name) {
@@ -49,28 +47,49 @@ struct ArtifactRequest {
   std::string weights;
   /// No weights at all: random ones will do.
   bool randomWeights = false;
-  /// Asked once about a model, before its weights are read and code is
-  /// generated for it if its module says what is asked; empty: any will do.
-  AcceptModel accept = {};
 };
 
-/// Asks about a model that is IR, as ArtifactRequest::accept, and compiles
-/// nothing. Leaves `accept` empty if it was asked.
-ExitStatus askModel(const ModelOptions &model, AcceptModel &accept);
+/// A model that is loaded once and then compiled. Its functions print what is
+/// wrong and return the exit status.
+class Compilation {
+public:
+  explicit Compilation(ArtifactRequest request);
+
+  /// Reads the model and makes its plan: no weights, no code.
+  ExitStatus load();
+  /// What was loaded; none if the module is of a later phase, which does not
+  /// say: the artifact's manifest will.
+  const std::optional<ModelTraits> &getTraits() const { return traits; }
+  /// Compiles to `path`.
+  ExitStatus compile(const std::filesystem::path &path);
+  /// As compile, into the artifact cache under the hash of everything that the
+  /// artifact depends on; an artifact that is there is not compiled again.
+  /// Opens it.
+  ExitStatus openCached(std::optional<runtime::Artifact> &artifact);
+
+private:
+  ExitStatus readTraits();
+  /// Settles what code is generated for, and hashes the weights.
+  ExitStatus prepare();
+  ExitStatus checkWeights();
+  ExitStatus identify();
+  /// Of the plan, which the module may already hold.
+  tokenset::RowTypes rowTypes();
+  ExitStatus getKey(std::string &key);
+  ExitStatus generate(const std::filesystem::path &path);
+
+  ArtifactRequest request;
+  CompilerContext context;
+  DiagnosticPrinter printer;
+  ImportedModel model;
+  std::optional<ModelTraits> traits;
+  Phase from = Phase::Model;
+  ProgramOptions options;
+};
 
 /// Refuses `option`, which is about weights, for a model that has none.
 ExitStatus checkHasWeights(mlir::ModuleOp module, const ModelOptions &model,
                            const char *option);
-
-/// Compiles to `path`. Prints what is wrong and returns the exit status.
-ExitStatus compileArtifact(const ArtifactRequest &request,
-                           const std::filesystem::path &path);
-
-/// As compileArtifact, into the artifact cache under the hash of everything
-/// that the artifact depends on; an artifact that is there is not compiled
-/// again. Opens it.
-ExitStatus compileCached(const ArtifactRequest &request,
-                         std::optional<runtime::Artifact> &artifact);
 
 } // namespace rshard::tool
 

@@ -28,16 +28,17 @@ static ExitStatus toArtifact(const Options &options) {
     return refuse("an artifact needs a file: -o FILE, or --to PHASE for IR",
                   BadUsage);
   }
-  ArtifactRequest request{.model = options.model,
-                          .plan = options.plan,
-                          .target = targetOf(options.target),
-                          .cpu = options.cpu,
-                          .assembler = options.assembler,
-                          .from = options.from,
-                          .dumpPhases = options.dumpPhases,
-                          .weights = options.weights,
-                          .randomWeights = !options.values.empty()};
-  return compileArtifact(request, options.output);
+  Compilation compilation({.model = options.model,
+                           .plan = options.plan,
+                           .target = targetOf(options.target),
+                           .cpu = options.cpu,
+                           .assembler = options.assembler,
+                           .from = options.from,
+                           .dumpPhases = options.dumpPhases,
+                           .weights = options.weights,
+                           .randomWeights = !options.values.empty()});
+  ExitStatus status = compilation.load();
+  return status == Success ? compilation.compile(options.output) : status;
 }
 
 /// Stops at a phase and prints it.

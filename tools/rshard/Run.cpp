@@ -27,9 +27,9 @@ struct Options {
 };
 } // namespace
 
-/// Refuses what does not fit the model, and settles what it leaves open.
-static tokenset::Expected<void> fit(Options &options,
-                                    const ModelTraits &model) {
+/// Refuses what does not fit the model.
+static tokenset::Expected<void> checkFit(const Options &options,
+                                         const ModelTraits &model) {
   using tokenset::Error;
   const auto &[architecture, attentionOnly, hasHead] = model;
   if (attentionOnly)
@@ -45,9 +45,6 @@ static tokenset::Expected<void> fit(Options &options,
   if (!options.logits.empty())
     return Error{"--logits: " + architecture +
                  " has no head: --hidden writes its rows"};
-  // A number of tokens that was asked for is not dropped.
-  if (!options.hidden.empty() && !options.generation.length.asked)
-    options.generation.length.asked = 0;
   if (options.generation.length.newTokens() > 0)
     return Error{architecture + " has no head to generate " +
                  std::to_string(options.generation.length.newTokens()) +
@@ -55,8 +52,14 @@ static tokenset::Expected<void> fit(Options &options,
   return {};
 }
 
+static ExitStatus checkArtifact(const Options &options,
+                                const runtime::Artifact &artifact) {
+  auto good = checkFit(options, traitsOf(artifact.manifest().model));
+  return good ? Success : refuse(good.error().message);
+}
+
 /// Refuses options that would change nothing: an artifact has settled them.
-static ExitStatus openArtifact(Options &options,
+static ExitStatus openArtifact(const Options &options,
                                std::optional<runtime::Artifact> &artifact) {
   const std::string &path = options.model.getPath();
   if (options.plan.given())
@@ -74,8 +77,7 @@ static ExitStatus openArtifact(Options &options,
   if (!opened)
     return refuse(opened.error().message);
   artifact = std::move(*opened);
-  auto good = fit(options, traitsOf(artifact->manifest().model));
-  return good ? Success : refuse(good.error().message);
+  return checkArtifact(options, *artifact);
 }
 
 /// The directory with weights and tokenizer.
@@ -92,20 +94,36 @@ static tokenset::Expected<std::string> getDirectory(const Options &options) {
                                 "they are"};
 }
 
-static ExitStatus compile(const Options &options, const std::string &directory,
-                          AcceptModel accept,
+static ArtifactRequest makeRequest(const Options &options,
+                                   const std::string &directory) {
+  return {.model = options.model,
+          .plan = options.plan,
+          .target = targetOf(options.target),
+          .cpu = options.cpu.empty() ? "native" : options.cpu,
+          .assembler = options.assembler,
+          .from = {},
+          .dumpPhases = {},
+          .weights = directory,
+          .randomWeights = !options.values.empty()};
+}
+
+/// What a model says of itself, before weights and a prompt are asked for.
+static ExitStatus loadModel(const Options &options, Compilation &compilation) {
+  if (ExitStatus status = compilation.load(); status != Success)
+    return status;
+  if (!compilation.getTraits())
+    return Success;
+  auto good = checkFit(options, *compilation.getTraits());
+  return good ? Success : refuse(good.error().message);
+}
+
+/// What it did not say, its artifact does.
+static ExitStatus compile(const Options &options, Compilation &compilation,
                           std::optional<runtime::Artifact> &artifact) {
-  ArtifactRequest request{.model = options.model,
-                          .plan = options.plan,
-                          .target = targetOf(options.target),
-                          .cpu = options.cpu.empty() ? "native" : options.cpu,
-                          .assembler = options.assembler,
-                          .from = {},
-                          .dumpPhases = {},
-                          .weights = directory,
-                          .randomWeights = !options.values.empty(),
-                          .accept = std::move(accept)};
-  return compileCached(request, artifact);
+  ExitStatus status = compilation.openCached(artifact);
+  if (status != Success || compilation.getTraits())
+    return status;
+  return checkArtifact(options, *artifact);
 }
 
 static ExitStatus checkModelPath(const std::string &path) {
@@ -139,14 +157,6 @@ static ExitStatus checkBeforeCompiling(const Options &options,
   return Success;
 }
 
-/// What IR says of itself, before weights and a prompt are asked for.
-static ExitStatus checkModule(const Options &options, AcceptModel &accept) {
-  std::error_code code;
-  if (!std::filesystem::is_regular_file(options.model.getPath(), code))
-    return Success;
-  return askModel(options.model, accept);
-}
-
 /// Compiling takes long: whether the code can run here is said before.
 static ExitStatus checkDevice(const Options &options) {
   if (options.model.isArtifact() || options.target != "cuda")
@@ -163,18 +173,23 @@ static ExitStatus run(Options &options) {
   if (ExitStatus status = checkModelPath(options.model.getPath());
       status != Success)
     return status;
+  // Hidden rows are those of a model that generates nothing. A number of tokens
+  // that was asked for is not dropped.
+  if (!options.hidden.empty() && !options.generation.length.asked)
+    options.generation.length.asked = 0;
+  auto directory = getDirectory(options);
   std::optional<runtime::Artifact> artifact;
-  AcceptModel accept = [&](const ModelTraits &model) {
-    return fit(options, model);
-  };
-  if (ExitStatus status = options.model.isArtifact()
-                              ? openArtifact(options, artifact)
-                              : checkModule(options, accept);
-      status != Success)
-    return status;
+  std::optional<Compilation> compilation;
+  if (options.model.isArtifact()) {
+    if (ExitStatus status = openArtifact(options, artifact); status != Success)
+      return status;
+  } else {
+    compilation.emplace(makeRequest(options, directory ? *directory : ""));
+    if (ExitStatus status = loadModel(options, *compilation); status != Success)
+      return status;
+  }
   if (ExitStatus status = checkDevice(options); status != Success)
     return status;
-  auto directory = getDirectory(options);
   if (!directory)
     return refuse(directory.error().message);
   auto prompt = readPrompt(options.prompt, options.tokens, *directory);
@@ -183,10 +198,11 @@ static ExitStatus run(Options &options) {
   if (ExitStatus status = checkBeforeCompiling(options, *prompt, *directory);
       status != Success)
     return status;
-  if (!artifact)
-    if (ExitStatus status = compile(options, *directory, accept, artifact);
+  if (compilation)
+    if (ExitStatus status = compile(options, *compilation, artifact);
         status != Success)
       return status;
+  compilation.reset(); // the model's IR is not needed any more
   auto seed = parseRandomSeed(options.values);
   tokenset::Expected<runtime::Weights> weights =
       seed ? runtime::Weights::random(artifact->manifest(), *seed)
