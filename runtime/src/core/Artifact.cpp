@@ -193,11 +193,6 @@ Expected<Artifact> Artifact::inspect(const fs::path &path) {
     return damaged("section ir hashes to " + irHash.substr(0, 16) +
                    ", its manifest names \"" +
                    out.contents.hashes.ir.substr(0, 16) + "\"");
-  if (out.contents.abi != RSHARD_ABI_VERSION)
-    return Error{name + ": artifact for runtime interface " +
-                 std::to_string(out.contents.abi) + ", this is " +
-                 std::to_string(RSHARD_ABI_VERSION) +
-                 ": compile the model again"};
   bool cuda = out.contents.target.name == "cuda";
   if (cuda && out.kernels.cubin.empty())
     return Error{name + ": artifact for target \"cuda\" without kernels: "

@@ -1,6 +1,7 @@
 #include "rshard/runtime/Manifest.h"
 #include "KernelJson.h"
 #include "Packing.h"
+#include "rshard/runtime/ABI.h"
 #include "rshard/tokenset/Exchange.h"
 
 #include <set>
@@ -240,6 +241,11 @@ Expected<Manifest> Manifest::fromJson(std::string_view text) {
   std::string error;
   JsonFields fields(*parsed, "", error);
   fields.read("abi", out.abi);
+  // Another interface has other fields: they would be called unknown.
+  if (error.empty() && out.abi != RSHARD_ABI_VERSION)
+    return Error{"artifact for runtime interface " + std::to_string(out.abi) +
+                 ", this is " + std::to_string(RSHARD_ABI_VERSION) +
+                 ": compile the model again"};
   fields.read("producer", out.producer);
   if (const json *model = fields.at("model"))
     readModel(*model, error, out.model);

@@ -1,4 +1,5 @@
 #include "rshard/runtime/Manifest.h"
+#include "rshard/runtime/ABI.h"
 #include "rshard/tokenset/Exchange.h"
 
 #include <cstring>
@@ -11,7 +12,7 @@ constexpr tokenset::RowTypes sampleTypes{ElementType::BF16, ElementType::F32};
 
 Manifest sample() {
   Manifest m;
-  m.abi = 1;
+  m.abi = RSHARD_ABI_VERSION;
   m.producer = "rshard 0";
   m.model.architecture = "Toy";
   m.model.vocabulary = 10;
@@ -127,13 +128,31 @@ TEST(Manifest, ListsExchangesInOrder) {
   EXPECT_EQ(list[downExchange(0)].tensors[1].type, ElementType::F32); // lse
 }
 
+/// Its fields were others: none of them is looked at.
+TEST(Manifest, OfAnotherInterfaceIsNotRead) {
+  Manifest m = sample();
+  m.abi = RSHARD_ABI_VERSION - 1;
+  std::string text = m.toJson();
+  const std::string field = "\"leave_width\"";
+  size_t at = text.find(field);
+  ASSERT_NE(at, std::string::npos) << text;
+  text.replace(at, field.size(), "\"hidden\"");
+  Expected<Manifest> read = Manifest::fromJson(text);
+  ASSERT_FALSE(read);
+  EXPECT_EQ(read.error().message, "artifact for runtime interface " +
+                                      std::to_string(RSHARD_ABI_VERSION - 1) +
+                                      ", this is " +
+                                      std::to_string(RSHARD_ABI_VERSION) +
+                                      ": compile the model again");
+}
+
 TEST(Manifest, NamesTheFieldThatIsWrong) {
   auto has = [](const char *from, const char *to, const char *text) {
     std::string error = errorAfter(from, to);
     EXPECT_NE(error.find(text), std::string::npos) << error;
   };
-  has("\"abi\":1", "\"abi\":\"1\"", "abi is not an integer");
-  has("\"abi\":1", "\"ibi\":1", "abi is missing");
+  has("\"abi\":", "\"abi\":\"1\",\"ibi\":", "abi is not an integer");
+  has("\"abi\":", "\"ibi\":", "abi is missing");
   has("\"producer\":\"rshard 0\"", "\"producer\":0",
       "producer is not a string");
   has("\"scale\":1.5", "\"scale\":\"1.5\"", "rope[0].scale is not a number");
@@ -143,7 +162,7 @@ TEST(Manifest, NamesTheFieldThatIsWrong) {
       "target.features is not an array");
   has("\"features\":[\"avx2\",\"fma\"]", "\"features\":[2]",
       "target.features has an element of the wrong type");
-  has("\"abi\":1", "\"abi\":1,\"zeal\":1", "zeal is not a known field");
+  has("\"abi\":", "\"zeal\":1,\"abi\":", "zeal is not a known field");
   has("\"vocabulary\":10", "\"vocabulary\":0", "model.vocabulary is 0");
   has("\"kind\":\"window\"", "\"kind\":\"door\"", "masks[1].kind is \"door\"");
   has("\"window\":5", "\"window\":0", "masks[1].window");

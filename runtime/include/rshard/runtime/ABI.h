@@ -18,9 +18,9 @@
 extern "C" {
 #endif
 
-/* Raised whenever anything on this page changes; an artifact states the one it
- * was built for. */
-#define RSHARD_ABI_VERSION 4
+/* Raised whenever anything on this page or the manifest's fields change; an
+ * artifact states the one it was built for, and no other is read. */
+#define RSHARD_ABI_VERSION 5
 
 /* Row-major [rows, width], 64-byte aligned; the code knows the width. `rows` is
  * what this step uses: a pool counts its own rows and the largest received part

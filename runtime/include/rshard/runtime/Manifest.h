@@ -178,8 +178,8 @@ struct Manifest {
 
   /// Canonical: the same manifest gives the same bytes.
   std::string toJson() const;
-  /// Checks types, names and ranges, and refuses unknown keys; errors name the
-  /// field.
+  /// Refuses another RSHARD_ABI_VERSION, then checks types, names and ranges,
+  /// and refuses unknown keys; errors name the field.
   static Expected<Manifest> fromJson(std::string_view text);
 
   /// Slots of rshard_frame::weights.
