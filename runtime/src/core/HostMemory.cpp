@@ -1,8 +1,10 @@
 #include "HostMemory.h"
+#include "ControlGroup.h"
 
 #include <algorithm>
 #include <fstream>
 #include <limits>
+#include <string>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -34,20 +36,11 @@ uint64_t addressSpace() {
   return limit.rlim_cur - std::min<uint64_t>(used, limit.rlim_cur);
 }
 
-std::string gigabytes(uint64_t bytes, uint64_t rounding) {
-  if (bytes < 1000000)
-    return std::to_string(bytes) + " bytes";
-  uint64_t unit = bytes < 1000000000 ? 1000000 : 1000000000, tenth = unit / 10;
-  uint64_t tenths = (bytes + rounding * (tenth - 1)) / tenth;
-  return std::to_string(tenths / 10) + "." + std::to_string(tenths % 10) +
-         (unit == 1000000 ? " MB" : " GB");
-}
-
 } // namespace
 
-uint64_t availableMemory() { return std::min(systemMemory(), addressSpace()); }
-
-std::string bytesNeeded(uint64_t bytes) { return gigabytes(bytes, 1); }
-std::string bytesHad(uint64_t bytes) { return gigabytes(bytes, 0); }
+uint64_t availableMemory() {
+  return std::min({systemMemory(), addressSpace(),
+                   availableInGroup("/proc/self/cgroup", "/sys/fs/cgroup")});
+}
 
 } // namespace rshard::runtime

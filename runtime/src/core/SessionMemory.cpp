@@ -1,5 +1,6 @@
 // How much memory a session will take, before it takes any.
 
+#include "ByteCount.h"
 #include "HostMemory.h"
 #include "SessionState.h"
 #include "rshard/tokenset/RouteMemory.h"

@@ -168,7 +168,7 @@ Expected<PackList> listWeights(const SafeTensors &stored,
 }
 
 /// The machine's own memory.
-class HostMemory final : public PackTarget {
+class HostPackTarget final : public PackTarget {
 public:
   std::string name() const override { return "host"; }
   bool readsFiles() const override { return true; }
@@ -197,7 +197,7 @@ std::string keyOf(const PackTarget &target, const Manifest &manifest) {
 
 Expected<std::shared_ptr<const PackedWeights>>
 Weights::pack(const Manifest &manifest, const Progress &progress) const {
-  HostMemory host;
+  HostPackTarget host;
   return packInto(host, manifest, progress);
 }
 

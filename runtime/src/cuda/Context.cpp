@@ -1,5 +1,5 @@
 #include "Context.h"
-#include "HostMemory.h"
+#include "ByteCount.h"
 #include "rshard/runtime/Gpu.h"
 
 namespace rshard::runtime {

@@ -1,5 +1,5 @@
 #include "CudaDevice.h"
-#include "HostMemory.h"
+#include "ByteCount.h"
 #include "WeightUpload.h"
 
 #include <algorithm>
