@@ -26,13 +26,19 @@ module attributes {{rshard.model = #rshard.model<architecture = "attention", pos
 """
 
 
+def positive(text):
+    if (value := int(text)) <= 0:
+        raise ValueError
+    return value
+
+
 def main():
     parser = argparse.ArgumentParser(description="Write an attention-only program.")
-    parser.add_argument("--heads", type=int, required=True, help="query heads")
-    parser.add_argument("--key-heads", type=int, help="key and value heads, which the query heads share [as many]")
-    parser.add_argument("--head-size", type=int, required=True, help="elements of a head")
+    parser.add_argument("--heads", type=positive, required=True, help="query heads")
+    parser.add_argument("--key-heads", type=positive, help="key and value heads, which the query heads share [as many]")
+    parser.add_argument("--head-size", type=positive, required=True, help="elements of a head")
     parser.add_argument("--mask", default="causal", help="causal, full or 'window N' [%(default)s]")
-    parser.add_argument("--positions", type=int, default=4096, help="the longest sequence [%(default)s]")
+    parser.add_argument("--positions", type=positive, default=4096, help="the longest sequence [%(default)s]")
     options = parser.parse_args()
     print(module(options.mask, options.heads, options.key_heads or options.heads, options.head_size, options.positions))
 

@@ -43,7 +43,8 @@ FailureOr<std::string> findAssembler(StringRef path, Location loc) {
   }
   SmallString<128> own; // what the user says
   if (std::optional<std::string> home =
-          llvm::sys::Process::GetEnv("CUDA_HOME")) {
+          llvm::sys::Process::GetEnv("CUDA_HOME");
+      home && !home->empty()) { // empty, it would mean the working directory
     own = *home;
     llvm::sys::path::append(own, "bin");
     if (llvm::ErrorOr<std::string> found =
