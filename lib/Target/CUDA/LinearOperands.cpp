@@ -153,6 +153,40 @@ void OperandRing::copyInputs(DeviceBuilder &k, Int stage, Int step, Int row,
                  {step * tileDepth, row});
 }
 
+OperandRing::InFlight OperandRing::multiply(DeviceBuilder &k,
+                                            const Products &products, Long a,
+                                            Long b, Stage first, Int begin,
+                                            Int end, int64_t sums) const {
+  auto step = [&](Stage at, ValueRange accumulators, bool overwrite) {
+    waitBarrier(k, full(at.index), at.phase);
+    Int offset = at.index * stageBytes();
+    return cuda::multiply(k, products, advance(a, offset), advance(b, offset),
+                          accumulators, k.integer(overwrite ? 0 : 1));
+  };
+  // Overwritten by the first products.
+  Values accumulators(static_cast<size_t>(sums), k.undefined());
+  accumulators = step(first, accumulators, true);
+  Stage second = first.next(schedule.stages);
+  Values carried = {second.index, second.phase, first.index};
+  carried.append(accumulators);
+  // One sequence of products is in flight; the stage of the one before it is
+  // released.
+  carried =
+      k.loop(begin + 1, end, k.integer(1), carried, [&](Int, ValueRange in) {
+        Stage at{k.asInt(in[0]), k.asInt(in[1])};
+        Values sums = step(at, in.drop_front(3), false);
+        sums = waitProducts(k, 1, sums);
+        release(k, k.asInt(in[2]));
+        Stage after = at.next(schedule.stages);
+        Values out = {after.index, after.phase, at.index};
+        out.append(sums);
+        return out;
+      });
+  return {Values(ArrayRef<Value>(carried).drop_front(3)),
+          {k.asInt(carried[0]), k.asInt(carried[1])},
+          k.asInt(carried[2])};
+}
+
 void OperandRing::release(DeviceBuilder &k, Int stage) const {
   k.when(k.lane() == 0, [&] { arrive(k, empty(stage)); });
 }

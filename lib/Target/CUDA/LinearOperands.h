@@ -11,6 +11,7 @@
 #define RSHARD_LIB_TARGET_CUDA_LINEAROPERANDS_H
 
 #include "AsyncCopy.h"
+#include "Wgmma.h"
 #include "rshard/Target/CUDA/KernelLibrary.h"
 #include <array>
 #include <optional>
@@ -103,6 +104,17 @@ public:
                    Int boxes) const;
   void copyInputs(DeviceBuilder &k, Int stage, Int step, Int row,
                   Int boxes) const;
+  /// The products of steps [begin, end), at least one, out of the stages from
+  /// `first` on, for so many sums of a thread; `a` and `b` describe the
+  /// operands in the ring's first stage. The last step's are in flight, and its
+  /// stage is not released.
+  struct InFlight {
+    Values sums;
+    Stage next; ///< behind the last step's
+    Int last;   ///< the last step's
+  };
+  InFlight multiply(DeviceBuilder &k, const Products &products, Long a, Long b,
+                    Stage first, Int begin, Int end, int64_t sums) const;
   /// By every warp that has multiplied the stage.
   void release(DeviceBuilder &k, Int stage) const;
 

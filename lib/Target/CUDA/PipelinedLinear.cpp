@@ -140,38 +140,13 @@ Values PipelinedLinear::multiplyTile(DeviceBuilder &k, Stage &stage, Int turn) {
                                 /*b=*/2 * i, block * accumulatorsPerBlock()});
   Long a = describeOperand(k, ring.firstInputs());
   Long b = describeOperand(k, ring.firstWeights());
-
-  auto step = [&](Stage at, ValueRange accumulators, bool first) {
-    waitBarrier(k, ring.full(at.index), at.phase);
-    Int offset = at.index * ring.stageBytes();
-    return multiply(k, products, advance(a, offset), advance(b, offset),
-                    accumulators, k.integer(first ? 0 : 1));
-  };
-  // Overwritten by the first products.
-  Values accumulators(
-      static_cast<size_t>(blocksOfRows * accumulatorsPerBlock()),
-      k.undefined());
-  accumulators = step(stage, accumulators, true);
-  Stage second = stage.next(schedule.stages);
-  Values carried = {second.index, second.phase, stage.index};
-  carried.append(accumulators);
-  // One sequence of products is in flight; the stage of the one before it is
-  // released.
-  carried = k.loop(k.integer(1), k.integer(steps), k.integer(1), carried,
-                   [&](Int, ValueRange in) {
-                     Stage at{k.asInt(in[0]), k.asInt(in[1])};
-                     Values sums = step(at, in.drop_front(3), false);
-                     sums = waitProducts(k, 1, sums);
-                     ring.release(k, k.asInt(in[2]));
-                     Stage after = at.next(schedule.stages);
-                     Values out = {after.index, after.phase, at.index};
-                     out.append(sums);
-                     return out;
-                   });
+  OperandRing::InFlight done =
+      ring.multiply(k, products, a, b, stage, k.integer(0), k.integer(steps),
+                    blocksOfRows * accumulatorsPerBlock());
   k.arriveNamed(k.integer(2) - turn, 256); // the other one's turn
-  stage = {k.asInt(carried[0]), k.asInt(carried[1])};
-  accumulators = waitProducts(k, 0, ArrayRef<Value>(carried).drop_front(3));
-  ring.release(k, k.asInt(carried[2]));
+  stage = done.next;
+  Values accumulators = waitProducts(k, 0, done.sums);
+  ring.release(k, done.last);
   return accumulators;
 }
 

@@ -171,33 +171,10 @@ void SplitLinear::multiply(DeviceBuilder &k) {
   Int warpgroup = k.warp() >> 2;
   Long a = describeOperand(k, ring.firstWeights() + warpgroup * tileBytes(64));
   Long b = describeOperand(k, ring.firstInputs());
-  auto step = [&](Stage at, ValueRange sums, bool first) {
-    waitBarrier(k, ring.full(at.index), at.phase);
-    Int offset = at.index * ring.stageBytes();
-    return cuda::multiply(k, products, advance(a, offset), advance(b, offset),
-                          sums, k.integer(first ? 0 : 1));
-  };
-  Stage first{k.integer(0), k.integer(0)};
-  // Overwritten by the first products.
-  Values sums(static_cast<size_t>(schedule.tileRows / 2), k.undefined());
-  sums = step(first, sums, true);
-  Stage second = first.next(schedule.stages);
-  Values carried = {second.index, second.phase, first.index};
-  carried.append(sums);
-  // One sequence of products is in flight; the stage of the one before it is
-  // released.
-  carried = k.loop(firstStep + 1, lastStep, k.integer(1), carried,
-                   [&](Int, ValueRange in) {
-                     Stage at{k.asInt(in[0]), k.asInt(in[1])};
-                     Values sums = step(at, in.drop_front(3), false);
-                     sums = waitProducts(k, 1, sums);
-                     ring.release(k, k.asInt(in[2]));
-                     Stage after = at.next(schedule.stages);
-                     Values out = {after.index, after.phase, at.index};
-                     out.append(sums);
-                     return out;
-                   });
-  sums = waitProducts(k, 0, ArrayRef<Value>(carried).drop_front(3));
+  OperandRing::InFlight done = ring.multiply(
+      k, products, a, b, {k.integer(0), k.integer(0)}, firstStep, lastStep,
+      /*sums=*/schedule.tileRows / 2);
+  Values sums = waitProducts(k, 0, done.sums);
   // Nor does the other warpgroup read the ring any more.
   k.syncNamed(k.integer(1), multiplying);
   // Of 8 rows of x, two neighbours of rows of w lane / 4 and 8 more.
