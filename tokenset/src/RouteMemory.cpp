@@ -24,7 +24,8 @@ Expected<uint64_t> routeBytes(const Plan &plan, size_t masks, int64_t capacity,
   Topology topology(plan);
   int64_t rowSlots = static_cast<int64_t>(topology.rowSlots),
           columnSlots = static_cast<int64_t>(topology.columnSlots);
-  int64_t shared = 10 * b.step + (5 + rowSlots) * b.comp + b.sendEnter;
+  int64_t shared =
+      7 * b.step + 3 * b.client + (5 + rowSlots) * b.comp + b.sendEnter;
   int64_t mask = b.sendQuery + b.sendKey + 3 * b.query + 2 * b.append + b.comp +
                  b.merge + 2 * b.reach + 2 * b.client +
                  columnsOfRank(plan, rank) * b.cache;

@@ -165,10 +165,10 @@ Routes::State::State(const Plan &from, std::vector<Mask> masks,
       list->reserve(size);
   };
   int64_t n = bounds.step;
-  reserve({&tables.clientPosition, &compOf, &rowOf, &columnOf, &byComp,
-           &tableRow, &poolRow, &queryRow, &tables.leaveSource,
-           &tables.leavePosition},
+  reserve({&compOf, &rowOf, &columnOf, &byComp, &tableRow, &poolRow, &queryRow},
           n);
+  reserve({&tables.clientPosition, &tables.leaveSource, &tables.leavePosition},
+          bounds.client);
   reserve({&tables.compPosition, &tables.enterSource, &tables.leavePack,
            &ownRow, &bucket},
           bounds.comp);

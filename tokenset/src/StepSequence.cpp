@@ -11,8 +11,11 @@ std::vector<Step> cut(Position length, const std::vector<Mask> &masks) {
       return {{0, length, length}};
   std::vector<Step> steps;
   Position at = 0;
+  // Every rank holds the tables of a step: they, and not those of the text, are
+  // what takes memory. Of a short text one step may be half.
+  int64_t most = std::max<int64_t>(256, length / 32);
   auto take = [&](int64_t rows) {
-    rows = std::min(rows, length - at);
+    rows = std::min({rows, length - at, most});
     if (rows > 0)
       steps.push_back({at, rows, 1});
     at += std::max<int64_t>(rows, 0);

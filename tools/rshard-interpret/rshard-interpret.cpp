@@ -3,6 +3,7 @@
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "rshard/Driver/CompilerContext.h"
 #include "rshard/Driver/DiagnosticPrinter.h"
+#include "rshard/Driver/OutOfMemory.h"
 #include "rshard/Import/Import.h"
 #include "rshard/Interpreter/Model.h"
 #include "rshard/Interpreter/Partitioned.h"
@@ -124,6 +125,7 @@ static int run(ModuleOp module, WeightProvider &weights, const Ids &tokens) {
 
 int main(int argc, char **argv) {
   llvm::InitLLVM init(argc, argv);
+  endWhenOutOfMemory(argc, argv);
   llvm::cl::HideUnrelatedOptions(category);
   llvm::cl::ParseCommandLineOptions(
       argc, argv,

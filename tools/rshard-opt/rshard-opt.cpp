@@ -2,6 +2,7 @@
 
 #include "mlir/Tools/mlir-opt/MlirOptMain.h"
 #include "rshard/Driver/CompilerContext.h"
+#include "rshard/Driver/OutOfMemory.h"
 #include "rshard/Register.h"
 #include "llvm/Support/CommandLine.h"
 #include "llvm/Support/Threading.h"
@@ -19,6 +20,7 @@ static void limitThreads() {
 }
 
 int main(int argc, char **argv) {
+  rshard::endWhenOutOfMemory(argc, argv);
   mlir::DialectRegistry registry;
   rshard::registerDialects(registry);
   rshard::registerPasses();

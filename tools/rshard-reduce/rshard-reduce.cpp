@@ -4,9 +4,11 @@
 #include "mlir/Support/LLVM.h"
 #include "mlir/Tools/mlir-reduce/MlirReduceMain.h"
 #include "rshard/Driver/CompilerContext.h"
+#include "rshard/Driver/OutOfMemory.h"
 #include "rshard/Register.h"
 
 int main(int argc, char **argv) {
+  rshard::endWhenOutOfMemory(argc, argv);
   mlir::DialectRegistry registry;
   rshard::registerDialects(registry);
   rshard::registerPasses();

@@ -2,6 +2,7 @@
 
 #include "Commands.h"
 #include "Output.h"
+#include "rshard/Driver/OutOfMemory.h"
 #include "rshard/Driver/Program.h"
 #include <CLI/CLI.hpp>
 #include <cstdio>
@@ -60,6 +61,7 @@ static ExitStatus parse(CLI::App &app, int argc, char **argv,
 
 ExitStatus rshard::tool::runCommandLine(int argc, char **argv) {
   reserveStandardStreams();
+  endWhenOutOfMemory(argc, argv);
   ExitStatus status = Success;
   CLI::App app("Compiles a transformer whose tokens are sharded over nodes.",
                "rshard");

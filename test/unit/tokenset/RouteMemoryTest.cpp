@@ -3,6 +3,8 @@
 #include "rshard/tokenset/RouteMemory.h"
 #include "AllocationCounter.h"
 #include "RandomPlans.h"
+#include "rshard/tokenset/ClusterRule.h"
+#include "rshard/tokenset/StepSequence.h"
 
 #include <gtest/gtest.h>
 #include <rapidcheck/gtest.h>
@@ -40,6 +42,15 @@ RC_GTEST_PROP(RouteMemory, growsAsSaid, ()) {
   RC_ASSERT(taken(plan, masks, more, largest, rank) -
                 taken(plan, masks, capacity, step, rank) ==
             int64_t(*after) - int64_t(*before));
+}
+
+/// The figure's plan: 21 ranks, of which four cache every position.
+TEST(RouteMemory, aTextIsCheckedInTensOfBytes) {
+  Plan plan = *makePlan({});
+  constexpr int64_t length = 1 << 20;
+  int64_t before = rshard::test::allocatedBytes();
+  ASSERT_TRUE(bool(StepSequence::create(plan, {Mask::causal()}, length)));
+  EXPECT_LT((rshard::test::allocatedBytes() - before) / length, 48);
 }
 
 } // namespace

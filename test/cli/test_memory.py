@@ -1,0 +1,62 @@
+"""Little memory: one line that says what was asked for, status 1, nothing half-written, never a crash."""
+
+import re
+import resource
+import subprocess
+
+import pytest
+
+from commandline import LLAMA, RSHARD, refuse, refused, rshard
+
+MB = 1 << 20
+
+
+def limited(size):
+    """Keys of subprocess.run: so many bytes of address space."""
+    return {"preexec_fn": lambda: resource.setrlimit(resource.RLIMIT_AS, (size, size))}
+
+
+@pytest.fixture(scope="module")
+def least():
+    """MB of address space in which the program starts."""
+    fails, works = 0, 4096
+    while works - fails > 2:
+        middle = (fails + works) // 2
+        if rshard("--version", **limited(middle * MB)).status == 0:
+            works = middle
+        else:
+            fails = middle
+    return works
+
+
+def test_positions_beyond_memory():
+    refuse("verify", "--length", 2000000000, match="^error: not enough memory for: rshard verify --length 2000000000$",
+           **limited(1 << 30))
+
+
+def test_positions_take_tens_of_bytes(least):
+    """400,000 positions of the figure's 21 ranks."""
+    result = rshard("verify", "--length", 400000, **limited((least + 60) * MB))
+    assert result.status == 0, result.errors
+
+
+@pytest.mark.parametrize("target", [["--target", "cpu"], ["--target", "cuda", "--ptxas", "/bin/true"]])
+def test_compiling(least, tmp_path, target):
+    """Wherever it ends: in MLIR, which asks malloc, in LLVM, or in what reads files."""
+    ended = 0
+    for more in (1, 10, 25):
+        result = rshard("compile", LLAMA, *target, "-o", tmp_path / "a.rshard", **limited((least + more) * MB))
+        if result.status != 0:
+            refused(result, 1)
+            ended += "error: not enough memory for: rshard compile " in result.errors
+        assert len(list(tmp_path.iterdir())) == (result.status == 0)
+        (tmp_path / "a.rshard").unlink(missing_ok=True)
+    assert ended
+
+
+def test_passes(least, tmp_path):
+    module = tmp_path / "large.mlir"
+    module.write_text("".join(f"func.func private @f{i}() -> tensor<{i + 1}xf32>\n" for i in range(200000)))
+    opt = RSHARD.with_name("rshard-opt")
+    result = subprocess.run([opt, module, "-o", "/dev/null"], stderr=subprocess.PIPE, text=True, **limited((least + 60) * MB))
+    assert result.returncode == 1 and re.fullmatch("error: not enough memory for: rshard-opt .*\n", result.stderr), result.stderr
