@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from commandline import LLAMA, RSHARD, refuse, refused, rshard
+from commandline import LLAMA, RSHARD, UNSHARDED, refuse, refused, rshard, succeed
 
 MB = 1 << 20
 
@@ -60,3 +60,19 @@ def test_passes(least, tmp_path):
     opt = RSHARD.with_name("rshard-opt")
     result = subprocess.run([opt, module, "-o", "/dev/null"], stderr=subprocess.PIPE, text=True, **limited((least + 60) * MB))
     assert result.returncode == 1 and re.fullmatch("error: not enough memory for: rshard-opt .*\n", result.stderr), result.stderr
+
+
+LONG = ["run", LLAMA, "--config", "max_position_embeddings=1000000000", "--tokens", "1,2,3", "--max-new-tokens", 1]
+
+
+@pytest.mark.parametrize("plan", [[], UNSHARDED])
+def test_sessions(plan):
+    """3 GB: found out before any of it is taken, and the number that is named fits."""
+    text = refuse(*LONG, *plan, "--capacity", 1000000000, **limited(3 << 30)).errors
+    said = re.search(r"a session of 1000000000 positions: [\d.]+ GB of memory are available, [\d.]+ GB are needed: [\d.]+ GB for "
+                     r"tables, [\d.]+ GB for caches and buffers and \d+ bytes for weights; (\d+) of 1000000000 positions fit$", text, re.M)
+    assert said, text
+    assert f"{LLAMA}: error: " in text
+    fit = int(said[1])
+    succeed(*LONG, *plan, "--capacity", fit, **limited(3 << 30))
+    refuse(*LONG, *plan, "--capacity", fit * 5 // 4, match="a session of", **limited(3 << 30))

@@ -483,13 +483,3 @@ def test_cache_of_somebody_else(tmp_path, monkeypatch):
     cache.mkdir(mode=0o700)
     os.chown(cache, 12345, 12345)
     refuse("run", LLAMA, *UNSHARDED, *RUN, match="owned by user 12345 vs 0")
-
-
-def test_tables_of_a_session_that_memory_does_not_hold():
-    """The system gives a process 3 GB: found out before any of it is taken."""
-    def limit():
-        resource.setrlimit(resource.RLIMIT_AS, (3 << 30, 3 << 30))
-
-    refuse("run", LLAMA, *UNSHARDED, "--config", "max_position_embeddings=1000000000", "--capacity", 1000000000,
-           "--tokens", "1,2,3", preexec_fn=limit,
-           match=r": the tables of 1000000000 positions need \d+\.\d GB of memory, [\d.]+ GB are available; \d+ of 1000000000 positions fit$")

@@ -194,5 +194,6 @@ ExitStatus Compilation::openCached(std::optional<runtime::Artifact> &artifact) {
   if (!opened)
     return refuse(opened.error().message);
   artifact = std::move(*opened);
+  artifact->setName(request.model.getPath());
   return Success;
 }

@@ -95,6 +95,7 @@ Expected<void> writeArtifact(const fs::path &path, const Manifest &manifest,
 Expected<Artifact> Artifact::inspect(const fs::path &path) {
   Artifact out;
   out.file = path;
+  out.title = path.string();
   Expected<MappedFile> map = MappedFile::open(path);
   if (!map)
     return map.error();
@@ -223,7 +224,7 @@ Expected<Artifact> Artifact::open(const fs::path &path) {
 Expected<void> Artifact::checkModel(std::string_view identity,
                                     std::string_view content) const {
   if (contents.hashes.model != identity)
-    return Error{file.string() +
+    return Error{title +
                  ": compiled for another model: configuration and tensor table "
                  "hash to " +
                  std::string(identity).substr(0, 16) +
@@ -231,7 +232,7 @@ Expected<void> Artifact::checkModel(std::string_view identity,
                  contents.hashes.model.substr(0, 16)};
   if (!contents.hashes.content.empty() && !content.empty() &&
       contents.hashes.content != content)
-    return Error{file.string() + ": compiled for other weights: they hash to " +
+    return Error{title + ": compiled for other weights: they hash to " +
                  std::string(content).substr(0, 16) +
                  ", the artifact requires " +
                  contents.hashes.content.substr(0, 16)};

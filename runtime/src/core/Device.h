@@ -13,6 +13,21 @@
 
 namespace rshard::runtime {
 
+/// The memory that a session takes.
+struct SessionMemory {
+  /// In the host's memory, there from the beginning.
+  uint64_t tables = 0;
+  /// On the device: caches, and what a step uses. On the host it is reserved at
+  /// first and taken as a text needs it.
+  uint64_t buffers = 0;
+};
+
+/// When memory has to be there.
+enum class MemoryUse {
+  AtFirst, ///< a session can begin
+  Whole    ///< a text can fill its capacity
+};
+
 /// What differs between the devices that a session can run on. A session has
 /// one, for all its ranks. Addresses that come from it are its own: nobody else
 /// reads or writes there, generated host code only computes with them.
@@ -34,9 +49,9 @@ public:
   virtual Expected<std::shared_ptr<const PackedWeights>>
   pack(const Weights &weights, const Manifest &manifest,
        const Progress &progress) = 0;
-  /// Whether there is memory for the weights and for so many bytes beside them.
+  /// Whether there is memory for the weights and for a session beside them.
   virtual Expected<void> fits(const Weights &weights, const Manifest &manifest,
-                              uint64_t bytes) = 0;
+                              const SessionMemory &memory, MemoryUse use) = 0;
   /// Zeros.
   virtual Expected<std::shared_ptr<std::byte>> allocate(uint64_t bytes) = 0;
   virtual Expected<void> write(void *to, std::span<const std::byte> bytes) = 0;

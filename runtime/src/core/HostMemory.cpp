@@ -25,7 +25,9 @@ uint64_t systemMemory() {
   return unknown;
 }
 
-uint64_t addressSpace() {
+} // namespace
+
+uint64_t addressSpaceLeft() {
   rlimit limit{};
   if (::getrlimit(RLIMIT_AS, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY)
     return unknown;
@@ -36,10 +38,8 @@ uint64_t addressSpace() {
   return limit.rlim_cur - std::min<uint64_t>(used, limit.rlim_cur);
 }
 
-} // namespace
-
 uint64_t availableMemory() {
-  return std::min({systemMemory(), addressSpace(),
+  return std::min({systemMemory(), addressSpaceLeft(),
                    availableInGroup("/proc/self/cgroup", "/sys/fs/cgroup")});
 }
 

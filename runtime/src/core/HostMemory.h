@@ -12,6 +12,10 @@ namespace rshard::runtime {
 /// there is if the system does not say.
 uint64_t availableMemory();
 
+/// Bytes that the limit of the address space leaves, which memory takes up
+/// before it is used. The largest number there is if there is no limit.
+uint64_t addressSpaceLeft();
+
 } // namespace rshard::runtime
 
 #endif

@@ -1,7 +1,5 @@
 // How much memory a session will take, before it takes any.
 
-#include "ByteCount.h"
-#include "HostMemory.h"
 #include "SessionState.h"
 #include "rshard/tokenset/RouteMemory.h"
 
@@ -40,33 +38,21 @@ Expected<SessionMemory> Session::State::measure() const {
                              options.capacity, options.largestStep, rank);
     if (!routes)
       return routes.error();
-    memory.arenas += arena->bytes();
-    memory.tables += *routes;
-    // Of an arena in the host's memory the rest is taken when it is used.
-    if (manifest.target.name != "cuda")
-      memory.tables += arena->tableBytes();
+    // In the host's memory an arena's own tables are written at once.
+    uint64_t written = manifest.target.name == "cuda" ? 0 : arena->tableBytes();
+    memory.tables += *routes + written;
+    memory.buffers += arena->bytes() - written;
   }
   memory.tables += ClientTables::bytes(options.largestStep, options.capacity);
   return memory;
 }
 
-Expected<void> Session::State::tablesFit(const SessionMemory &memory) const {
-  uint64_t available = availableMemory();
-  if (memory.tables <= available)
-    return {};
-  return Error{"the tables of " + std::to_string(options.capacity) +
-               " positions need " + bytesNeeded(memory.tables) +
-               " of memory, " + bytesHad(available) + " are available"};
-}
-
-Expected<void> Session::State::fits(const Weights &weights,
-                                    Device &device) const {
+Expected<void> Session::State::fits(const Weights &weights, Device &device,
+                                    MemoryUse use) const {
   Expected<SessionMemory> memory = measure();
   if (!memory)
     return memory.error();
-  if (Expected<void> enough = tablesFit(*memory); !enough)
-    return enough;
-  return device.fits(weights, manifest, memory->arenas);
+  return device.fits(weights, manifest, *memory, use);
 }
 
 /// What there is memory for instead: nodes of one rank share buffers and
@@ -79,7 +65,7 @@ std::string Session::State::whatFits(const Weights &weights) const {
     probe.plan = other;
     probe.options.capacity = capacity;
     probe.options.largestStep = std::min(options.largestStep, capacity);
-    return bool(probe.fits(weights, *device));
+    return bool(probe.fits(weights, *device, MemoryUse::Whole));
   };
   Plan together = plan;
   if (plan.rankCount() > 1 && tokenset::place(together, 1) &&

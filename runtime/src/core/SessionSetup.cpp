@@ -158,7 +158,7 @@ Expected<Session> Session::create(const Artifact &artifact,
                                   SessionOptions options) {
   const Manifest &manifest = artifact.manifest();
   if (!manifest.weights.empty())
-    return Error{artifact.path().string() + ": the program takes " +
+    return Error{artifact.name() + ": the program takes " +
                  std::to_string(manifest.weightSlots()) +
                  " weights, none were given"};
   return create(artifact, Weights::none(), std::move(options));
@@ -193,12 +193,12 @@ Expected<Session> Session::State::create(const Artifact &artifact,
       return same.error();
   Expected<Plan> plan = tokenset::parsePlan(state->manifest.plan);
   if (!plan)
-    return Error{artifact.path().string() + ": plan: " + plan.error().message};
+    return Error{artifact.name() + ": plan: " + plan.error().message};
   state->plan = std::move(*plan);
   if (int64_t clientLayers =
           int64_t(state->plan.clientFirst) + state->plan.clientLast;
       clientLayers >= model.layers)
-    return Error{artifact.path().string() + ": plan gives " +
+    return Error{artifact.name() + ": plan gives " +
                  std::to_string(clientLayers) + " of " +
                  std::to_string(model.layers) +
                  " layers to the client, at least one must be sharded"};
@@ -222,13 +222,13 @@ Expected<Session> Session::State::create(const Artifact &artifact,
   options.allRows |= model.attentionOnly;
   state->options = std::move(options);
   if (Expected<void> result = state->lookUpResult(); !result)
-    return Error{artifact.path().string() + ": " + result.error().message};
+    return Error{artifact.name() + ": " + result.error().message};
   if (model.attentionOnly)
     if (Expected<void> enter = state->lookUpEnter(); !enter)
-      return Error{artifact.path().string() + ": " + enter.error().message};
+      return Error{artifact.name() + ": " + enter.error().message};
 
   auto refuse = [&](const Error &error) {
-    return Error{artifact.path().string() + ": " + error.message};
+    return Error{artifact.name() + ": " + error.message};
   };
   Expected<std::unique_ptr<Device>> device =
       Device::create(artifact, state->options.device);
@@ -239,8 +239,12 @@ Expected<Session> Session::State::create(const Artifact &artifact,
           state->device->reaches(state->manifest, state->options.capacity);
       !reached)
     return refuse(reached.error());
-  if (Expected<void> fits = state->fits(weights, *state->device); !fits)
-    return refuse({fits.error().message + state->whatFits(weights)});
+  if (Expected<void> fits =
+          state->fits(weights, *state->device, MemoryUse::AtFirst);
+      !fits)
+    return refuse({"a session of " + std::to_string(state->options.capacity) +
+                   " positions: " + fits.error().message +
+                   state->whatFits(weights)});
   for (int32_t rank = 0; rank != state->plan.rankCount(); ++rank)
     if (Expected<void> placed = state->layOutRank(rank); !placed)
       return refuse(placed.error());
@@ -276,7 +280,7 @@ Expected<Session> Session::State::create(const Artifact &artifact,
   Expected<std::shared_ptr<const HostCode>> code =
       HostCode::load(artifact.host());
   if (!code)
-    return Error{artifact.path().string() + ": " + code.error().message};
+    return Error{artifact.name() + ": " + code.error().message};
   state->code = std::move(*code);
   return Session(std::move(state));
 }

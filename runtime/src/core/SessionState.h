@@ -66,12 +66,6 @@ struct StepInput {
   int64_t rows = 0;
 };
 
-/// The memory that a session takes: on its device, and for its tables in the
-/// host's, which are there from the beginning and not only when used.
-struct SessionMemory {
-  uint64_t arenas = 0, tables = 0;
-};
-
 struct RankData {
   explicit RankData(Routes routes) : routes(std::move(routes)) {}
   Routes routes;
@@ -118,8 +112,8 @@ struct Session::State {
   Expected<void> lookUpEnter();
   Expected<RowCounts> largestOf(int32_t rank) const;
   Expected<SessionMemory> measure() const;
-  Expected<void> tablesFit(const SessionMemory &memory) const;
-  Expected<void> fits(const Weights &weights, Device &device) const;
+  Expected<void> fits(const Weights &weights, Device &device,
+                      MemoryUse use) const;
   std::string whatFits(const Weights &weights) const;
   Expected<void> layOutRank(int32_t rank);
   Expected<void> readyRank(RankData &data);

@@ -214,6 +214,10 @@ Expected<uint64_t> Weights::bytesToPack(const PackTarget &target,
   return list->bytes;
 }
 
+Expected<uint64_t> Weights::bytesToPack(const Manifest &manifest) const {
+  return bytesToPack(HostPackTarget(), manifest);
+}
+
 Expected<std::shared_ptr<const PackedWeights>>
 Weights::packInto(PackTarget &target, const Manifest &manifest,
                   const Progress &progress) const {

@@ -1,4 +1,6 @@
 #include "HostDevice.h"
+#include "ByteCount.h"
+#include "HostMemory.h"
 #include "HostPages.h"
 
 #include <cstring>
@@ -11,10 +13,27 @@ HostDevice::pack(const Weights &weights, const Manifest &manifest,
   return weights.pack(manifest, progress);
 }
 
-/// Pages are taken when touched, so nobody knows.
+/// Pages of buffers are taken when they are touched, but their addresses at
+/// once.
 Expected<void> HostDevice::fits(const Weights &weights,
-                                const Manifest &manifest, uint64_t bytes) {
-  return {};
+                                const Manifest &manifest,
+                                const SessionMemory &memory, MemoryUse use) {
+  Expected<uint64_t> packed = weights.bytesToPack(manifest);
+  if (!packed)
+    return {}; // pack() says why
+  uint64_t first = *packed + memory.tables, whole = first + memory.buffers;
+  uint64_t available = availableMemory();
+  if (use == MemoryUse::AtFirst && first <= available)
+    available = addressSpaceLeft();
+  // Threads and their stacks take some too.
+  uint64_t margin = use == MemoryUse::Whole ? available / 8 : 0;
+  if (whole <= available - margin)
+    return {};
+  return Error{bytesHad(available) + " of memory are available, " +
+               bytesNeeded(whole) +
+               " are needed: " + bytesNeeded(memory.tables) + " for tables, " +
+               bytesNeeded(memory.buffers) + " for caches and buffers and " +
+               bytesNeeded(*packed) + " for weights"};
 }
 
 Expected<std::shared_ptr<std::byte>> HostDevice::allocate(uint64_t bytes) {

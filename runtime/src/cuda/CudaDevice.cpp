@@ -1,5 +1,6 @@
 #include "CudaDevice.h"
 #include "ByteCount.h"
+#include "HostMemory.h"
 #include "WeightUpload.h"
 
 #include <algorithm>
@@ -67,8 +68,14 @@ CudaDevice::pack(const Weights &weights, const Manifest &manifest,
   return weights.packInto(upload, manifest, progress);
 }
 
+/// The device takes all of its memory at once.
 Expected<void> CudaDevice::fits(const Weights &weights,
-                                const Manifest &manifest, uint64_t bytes) {
+                                const Manifest &manifest,
+                                const SessionMemory &memory, MemoryUse use) {
+  if (uint64_t available = availableMemory(); memory.tables > available)
+    return Error{"the host has " + bytesHad(available) +
+                 " of memory available, " + bytesNeeded(memory.tables) +
+                 " are needed for tables"};
   Expected<uint64_t> packed =
       weights.bytesToPack(WeightUpload(context), manifest);
   if (!packed)
@@ -76,12 +83,12 @@ Expected<void> CudaDevice::fits(const Weights &weights,
   Expected<uint64_t> left = context->freeBytes();
   if (!left)
     return left.error();
-  if (*packed + bytes <= *left)
+  if (*packed + memory.buffers <= *left)
     return {};
   return Error{context->name() + " has " + bytesHad(*left) + " free, " +
-               bytesNeeded(*packed + bytes) +
+               bytesNeeded(*packed + memory.buffers) +
                " are needed: " + bytesNeeded(*packed) + " for weights and " +
-               bytesNeeded(bytes) + " for the session"};
+               bytesNeeded(memory.buffers) + " for the session"};
 }
 
 Expected<std::shared_ptr<std::byte>> CudaDevice::allocate(uint64_t bytes) {

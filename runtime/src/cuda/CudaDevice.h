@@ -24,7 +24,7 @@ public:
   pack(const Weights &weights, const Manifest &manifest,
        const Progress &progress) override;
   Expected<void> fits(const Weights &weights, const Manifest &manifest,
-                      uint64_t bytes) override;
+                      const SessionMemory &memory, MemoryUse use) override;
   Expected<std::shared_ptr<std::byte>> allocate(uint64_t bytes) override;
   Expected<void> write(void *to, std::span<const std::byte> bytes) override;
   void *stream() override { return queue.get(); }

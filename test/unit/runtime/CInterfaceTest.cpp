@@ -74,7 +74,7 @@ TEST_F(CInterface, SaysHowMuchMemoryASessionNeeds) {
   test::AddressSpaceLimit limit(64 << 20);
   session = rshard_session_create(artifact, weights, &options, error.out());
   EXPECT_EQ(session, nullptr);
-  EXPECT_NE(error.str().find("are available; "), std::string::npos)
+  EXPECT_NE(error.str().find("are available, "), std::string::npos)
       << error.str();
 }
 

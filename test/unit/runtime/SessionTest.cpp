@@ -192,7 +192,7 @@ TEST(Session, RefusesWhatDoesNotFit) {
 }
 
 /// With the address sanitizer, which reserves terabytes, too.
-TEST(Session, SaysHowMuchMemoryItsTablesNeed) {
+TEST(Session, SaysHowMuchMemoryItNeeds) {
   ToyModel model;
   auto error = [&](const Plan &plan) {
     model.write(0, toyLayers);
@@ -208,16 +208,19 @@ TEST(Session, SaysHowMuchMemoryItsTablesNeed) {
   // A position takes 8 bytes of the rotation on each of 21 ranks, 2 x 4 (two
   // masks) in one column of each of four grid rows, and 4 at the client.
   std::string apart = error(figure());
-  EXPECT_NE(apart.find("toy.rshard: the tables of 1073741824 positions need "
-                       "219.1 GB of memory, 6"),
+  EXPECT_NE(apart.find("toy.rshard: a session of 1073741824 positions: 6"),
             std::string::npos)
+      << apart;
+  EXPECT_NE(apart.find(" MB of memory are available, "), std::string::npos)
+      << apart;
+  EXPECT_NE(apart.find(" are needed: 219.1 GB for tables, "), std::string::npos)
       << apart;
   EXPECT_TRUE(apart.ends_with(" of 1073741824 positions fit")) << apart;
   // On one rank four columns that are as long as the longest, 2/7.
   Plan together = figure();
   ASSERT_TRUE(tokenset::place(together, 1));
   std::string one = error(together);
-  EXPECT_NE(one.find("need 22.8 GB of memory"), std::string::npos) << one;
+  EXPECT_NE(one.find("22.8 GB for tables"), std::string::npos) << one;
 }
 
 TEST(Session, BidirectionalModelsTakeOneStep) {

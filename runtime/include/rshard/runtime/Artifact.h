@@ -68,6 +68,10 @@ public:
   static Expected<Artifact> inspect(const std::filesystem::path &path);
 
   const std::filesystem::path &path() const { return file; }
+  /// What messages call it: its path, unless it stands for something that the
+  /// user knows by another name.
+  const std::string &name() const { return title; }
+  void setName(std::string name) { title = std::move(name); }
   const Manifest &manifest() const { return contents; }
   std::span<const std::byte> host() const { return code; }
   std::string_view ir() const { return irText; }
@@ -83,6 +87,7 @@ public:
 
 private:
   std::filesystem::path file;
+  std::string title;
   MappedFile map;
   Manifest contents;
   std::span<const std::byte> code;

@@ -69,6 +69,8 @@ public:
   /// Bytes that packInto would take now: 0 if somebody holds the result.
   Expected<uint64_t> bytesToPack(const PackTarget &target,
                                  const Manifest &manifest) const;
+  /// The same of pack().
+  Expected<uint64_t> bytesToPack(const Manifest &manifest) const;
 
   struct State;
 
