@@ -13,5 +13,6 @@ int main(int argc, char **argv) {
   rshard::registerDialects(registry);
   rshard::registerPasses();
   rshard::CompilerContext context(registry);
+  context.printOpOnDiagnostic(false);
   return mlir::failed(mlir::mlirReduceMain(argc, argv, context)) ? 1 : 0;
 }

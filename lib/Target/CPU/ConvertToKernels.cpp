@@ -38,7 +38,7 @@ private:
 void ConvertToKernels::runOnOperation() {
   ModuleOp module = getOperation();
   auto host = HostCpu::get(cpu, [&] { return module.emitError(); });
-  if (failed(host) || failed(checkElements()))
+  if (failed(host) || failed(checkElements()) || failed(checkScheduled(module)))
     return signalPassFailure();
   cpu::TargetShape shape(*host);
   cpu::KernelLibrary kernels(module, shape);

@@ -74,6 +74,8 @@ LogicalResult checkHeadSize(AttendOp op) {
 /// The element type of the CompNodes' rows.
 FailureOr<Type> ConvertToKernels::activationType() {
   ModuleOp module = getOperation();
+  if (failed(checkScheduled(module)))
+    return failure();
   auto rows = module.lookupSymbol<BufferOp>("comp.x");
   if (!rows)
     return module.emitError("holds no rshard.buffer @comp.x vs a module of the "

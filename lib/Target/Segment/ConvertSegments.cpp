@@ -10,6 +10,19 @@ using namespace mlir;
 
 namespace rshard {
 
+LogicalResult checkScheduled(ModuleOp module) {
+  if (!module.getOps<BufferOp>().empty())
+    return success();
+  bool partitioned = llvm::any_of(
+      module.getOps(), [](Operation &op) { return op.hasAttr(roleAttrName); });
+  bool planned = !module.getOps<PlacementOp>().empty();
+  return module.emitError("holds no rshard.buffer vs a module of the scheduled "
+                          "phase: run ")
+         << (partitioned || planned ? "" : "--rshard-plan ")
+         << (partitioned ? "" : "--rshard-partition ")
+         << "--rshard-schedule before";
+}
+
 static void convertLaunch(LaunchOp launch) {
   OpBuilder ops(launch);
   Location loc = launch.getLoc();

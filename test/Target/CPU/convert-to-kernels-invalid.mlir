@@ -5,6 +5,27 @@
 // OLD: error: cpu 'x86-64' has no avx2: x86-64-v3 or newer is needed
 // UNKNOWN: error: unknown cpu 'abacus'
 
+// expected-error @below {{holds no rshard.buffer vs a module of the scheduled phase: run --rshard-plan --rshard-partition --rshard-schedule before}}
+module {}
+
+// -----
+
+// expected-error @below {{: run --rshard-partition --rshard-schedule before}}
+module {
+  rshard.sharding @R ["period 1: [0,1)"]
+  rshard.grid @grid queries(@R) keys(@R)
+  rshard.placement @placement rows(@R) grid(@grid) client_layers(0, 0) ranks [0, 0, 0]
+}
+
+// -----
+
+// expected-error @below {{: run --rshard-schedule before}}
+module {
+  func.func @comp(%self: index) attributes {rshard.role = #rshard.role<comp>} { return }
+}
+
+// -----
+
 rshard.buffer @x rows "comp" : memref<?x16xf32>
 func.func private @mixes(%layer: index, %x: tensor<?x2x8xf32>) -> tensor<?x2x8xf32> {
   // expected-error @below {{'rshard.attention' op has no kernel}}
@@ -110,6 +131,7 @@ func.func @step(%frame: !rshard.frame) {
 // -----
 
 rshard.table @at
+rshard.buffer @other rows "comp" : memref<?x4xf32>
 // expected-error @below {{'func.func' op returns an argument that is no tensor of rows}}
 func.func private @same(%layer: index, %at: tensor<?xi32>) -> tensor<?xi32> {
   return %at : tensor<?xi32>

@@ -1,7 +1,30 @@
 // RUN: rshard-opt %s --split-input-file --verify-diagnostics --convert-rshard-to-cuda
 
-// expected-error @below {{holds no rshard.buffer @comp.x vs a module of the scheduled phase}}
+// expected-error @below {{holds no rshard.buffer vs a module of the scheduled phase: run --rshard-plan --rshard-partition --rshard-schedule before}}
 module {}
+
+// -----
+
+// expected-error @below {{: run --rshard-partition --rshard-schedule before}}
+module {
+  rshard.sharding @R ["period 1: [0,1)"]
+  rshard.grid @grid queries(@R) keys(@R)
+  rshard.placement @placement rows(@R) grid(@grid) client_layers(0, 0) ranks [0, 0, 0]
+}
+
+// -----
+
+// expected-error @below {{: run --rshard-schedule before}}
+module {
+  func.func @comp(%self: index) attributes {rshard.role = #rshard.role<comp>} { return }
+}
+
+// -----
+
+// expected-error @below {{holds no rshard.buffer @comp.x vs a module of the scheduled phase}}
+module {
+  rshard.buffer @other rows "comp" : memref<?x16xbf16>
+}
 
 // -----
 

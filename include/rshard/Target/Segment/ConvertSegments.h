@@ -8,6 +8,9 @@
 
 namespace rshard {
 
+/// Refuses a module of an earlier phase, and names the passes that it lacks.
+llvm::LogicalResult checkScheduled(mlir::ModuleOp module);
+
 struct SegmentCounts {
   int64_t fused = 0;          ///< ops that became part of another's step
   int64_t workspaceWidth = 0; ///< columns
