@@ -4,10 +4,59 @@
 #include "mlir/Parser/Parser.h"
 #include "rshard/Import/Import.h"
 #include "llvm/Support/FileSystem.h"
+#include "llvm/Support/MemoryBuffer.h"
 #include "llvm/Support/Path.h"
 
 using namespace mlir;
 using namespace rshard;
+
+/// The most brackets that are open at once in MLIR's text: ( [ { and <.
+static int64_t nestingOf(StringRef text) {
+  int64_t depth = 0, most = 0;
+  for (size_t at = 0; at < text.size(); ++at) {
+    switch (text[at]) {
+    case '"':
+      while (++at < text.size() && text[at] != '"')
+        at += text[at] == '\\';
+      break;
+    case '/':
+      if (text.substr(at).starts_with("//"))
+        at = std::min(text.find('\n', at), text.size());
+      break;
+    case '-':
+      at += text.substr(at).starts_with("->");
+      break;
+    case '(':
+    case '[':
+    case '{':
+    case '<':
+      most = std::max(most, ++depth);
+      break;
+    case ')':
+    case ']':
+    case '}':
+    case '>':
+      depth -= depth > 0;
+      break;
+    }
+  }
+  return most;
+}
+
+/// MLIR's parser calls itself for what stands in brackets, and ends the process
+/// where the stack does: with 8 MB behind 3000 of them.
+static bool isTooDeep(StringRef path, Report &report) {
+  constexpr int64_t most = 1000;
+  auto file = llvm::MemoryBuffer::getFile(path);
+  int64_t depth = file ? nestingOf((*file)->getBuffer()) : 0;
+  if (depth <= most)
+    return false;
+  report.fail(report.locate(path), Twine(depth) +
+                                       " brackets stand in one another vs at "
+                                       "most " +
+                                       Twine(most));
+  return true;
+}
 
 FailureOr<ImportedModel> rshard::loadModel(MLIRContext *context, StringRef path,
                                            const ImportOptions &options) {
@@ -36,6 +85,8 @@ FailureOr<ImportedModel> rshard::loadModel(MLIRContext *context, StringRef path,
                                          "=... vs no config.json: it is IR");
     return failure();
   }
+  if (extension == ".mlir" && isTooDeep(path, report))
+    return failure();
   ImportedModel imported;
   imported.module = parseSourceFile<ModuleOp>(path, context);
   if (!imported.module)

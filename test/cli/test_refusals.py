@@ -271,6 +271,19 @@ def test_files_that_are_not_there(tmp_path, artifact):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_deeply_nested_text(tmp_path):
+    """MLIR's parser would end where the stack does."""
+    path, out = tmp_path / "deep.mlir", tmp_path / "out.mlir"
+    for text in ("module {" * 5000 + "}" * 5000, "#a = " + "[" * 200000 + "]" * 200000,
+                 "func.func private @f(" + "tuple<" * 2000 + "i32" + ">" * 2000 + ")"):
+        path.write_text(text)
+        refuse("compile", path, "--to", "model", match=r"deep.mlir: error: \d+ brackets stand in one another vs at most 1000$")
+    # Brackets of comments, strings and functions that are beside one another are not nested.
+    path.write_text("// " + "[" * 2000 + "\nmodule @\"" + "{\\22" * 2000 + "\" {}\n" +
+                    "".join(f"func.func private @f{i}(i1) -> (i1)\n" for i in range(2000)))
+    succeed("compile", path, "--to", "model", "-o", out)
+
+
 def test_outputs_that_cannot_be_written(tmp_path, artifact):
     refuse("compile", LLAMA, "-o", tmp_path / "none" / "a.rshard")
     refuse("compile", LLAMA, "-o", tmp_path)
