@@ -21,7 +21,7 @@ struct PlanPass : rshard::impl::PlanPassBase<PlanPass> {
   void runOnOperation() override {
     tokenset::Expected<tokenset::Plan> plan = makePlan();
     if (!plan) {
-      getOperation().emitError() << "plan: " << plan.error().message;
+      getOperation().emitError() << plan.error().message;
       return signalPassFailure();
     }
     if (failed(attachPlan(getOperation(), *plan)))
@@ -38,17 +38,12 @@ struct PlanPass : rshard::impl::PlanPassBase<PlanPass> {
     if (!buffer)
       return tokenset::Error{file + ": " + buffer.getError().message()};
     StringRef text = (*buffer)->getBuffer();
+    // Its default counts as asked by nobody.
+    std::string asked = activations.hasValue() ? activations.getValue() : "";
     auto plan = tokenset::parsePlan(std::string_view(text.data(), text.size()),
-                                    {activations, partials});
+                                    {asked, partials}, activations);
     if (!plan)
-      return plan;
-    for (const auto &[option, has] :
-         {std::pair(&activations, plan->types.activations),
-          {&partials, plan->types.partials}})
-      if (option->hasValue() && option->getValue() != elementTypeName(has))
-        return tokenset::Error{
-            option->getArgStr().str() + " " + option->getValue() + " vs " +
-            std::string(elementTypeName(has)) + " in " + file};
+      return tokenset::Error{file + ": " + plan.error().message};
     if (ranks)
       if (auto placed = tokenset::place(*plan, ranks); !placed)
         return placed.error();
@@ -77,7 +72,10 @@ struct PlanPass : rshard::impl::PlanPassBase<PlanPass> {
         return shape.error();
       rule.attn = *shape;
     }
-    return tokenset::makePlan(rule);
+    auto plan = tokenset::makePlan(rule);
+    if (!plan)
+      return tokenset::Error{"plan: " + plan.error().message};
+    return plan;
   }
 };
 } // namespace

@@ -25,7 +25,7 @@
 // C1
 // PERIOD: error: plan: {{.*}}9
 
-// FILE: error: plan: {{.*}}.none: No such file or directory
+// FILE: error: {{.*}}.none: No such file or directory
 
 func.func private @layer(%layer: index, %x: tensor<?x8xf32>, %positions: tensor<?xi32>) -> tensor<?x8xf32> {
   %w = rshard.parameter @w[%layer] : tensor<8x8xf32>

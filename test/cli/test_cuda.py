@@ -121,7 +121,7 @@ def test_plan_file_that_leaves_types_open(tmp_path):
     assert types(*on_cuda()) == {"activations": "f16", "partials": "f32"}
     assert types(*on_cuda("--activations", "f16", "--partials", "f16")) == {"activations": "f16", "partials": "f16"}
     refuse("compile", LLAMA, "--plan", plan, *on_cuda("--activations", "bf16"), "-o", out,
-           match=f"--activations bf16 vs f16 in {plan}")
+           match=f"{plan}: error: plan: activations are f16 vs bf16, which is asked for$")
     plan.write_text(json.dumps(stated))
     succeed("run", LLAMA, "--plan", plan, *on_cuda(), *TOKENS)
 

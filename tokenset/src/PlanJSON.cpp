@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include <set>
+#include <tuple>
 
 namespace rshard::tokenset {
 namespace {
@@ -150,6 +151,23 @@ Expected<Plan> parsePlan(std::string_view text, const OpenTypes &open) {
   }
   if (auto status = validate(plan); !status)
     return bad(status.error().message);
+  return plan;
+}
+
+Expected<Plan> parsePlan(std::string_view text, const AskedTypes &asked,
+                         const std::string &usual) {
+  auto plan =
+      parsePlan(text, {asked.activations.empty() ? usual : asked.activations,
+                       asked.partials});
+  if (!plan)
+    return plan;
+  for (const auto &[what, type, has] :
+       {std::tuple("activations", &asked.activations, plan->types.activations),
+        {"partials", &asked.partials, plan->types.partials}})
+    if (!type->empty() && *type != elementTypeName(has))
+      return bad(std::string(what) + " are " +
+                 std::string(elementTypeName(has)) + " vs " + *type +
+                 ", which is asked for");
   return plan;
 }
 

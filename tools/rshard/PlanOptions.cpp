@@ -86,29 +86,14 @@ bool PlanOptions::ruleGiven() const {
 
 tokenset::Expected<tokenset::Plan>
 rshard::tool::readPlanFile(const std::string &path,
-                           const tokenset::OpenTypes &open) {
+                           const tokenset::AskedTypes &asked,
+                           const std::string &usualActivations) {
   auto file = runtime::MappedFile::open(path);
   if (!file)
     return file.error();
-  auto plan = tokenset::parsePlan(file->text(), open);
+  auto plan = tokenset::parsePlan(file->text(), asked, usualActivations);
   if (!plan)
     return tokenset::Error{path + ": " + plan.error().message};
-  return plan;
-}
-
-tokenset::Expected<tokenset::Plan>
-PlanOptions::readFile(const std::string &usualActivations) const {
-  auto plan = readPlanFile(
-      file, {activations.empty() ? usualActivations : activations, partials});
-  if (!plan)
-    return plan;
-  const tokenset::RowTypes &types = plan->types;
-  for (const auto &[option, asked, has] :
-       {std::tuple("--activations", &activations, types.activations),
-        {"--partials", &partials, types.partials}})
-    if (!asked->empty() && *asked != elementTypeName(has))
-      return tokenset::Error{std::string(option) + " " + *asked + " vs " +
-                             std::string(elementTypeName(has)) + " in " + file};
   return plan;
 }
 
@@ -118,7 +103,7 @@ PlanOptions::make(const std::string &usualActivations) const {
     if (ruleGiven())
       return tokenset::Error{"--plan: options of another plan were "
                              "given too; only --ranks changes a file's plan"};
-    auto plan = readFile(usualActivations);
+    auto plan = readPlanFile(file, {activations, partials}, usualActivations);
     if (plan && ranks)
       if (auto placed = tokenset::place(*plan, *ranks); !placed)
         return placed.error(); // it names --ranks

@@ -32,18 +32,16 @@ public:
 private:
   /// Whether any option was given that makes a plan by the rule alone.
   bool ruleGiven() const;
-  /// The file's plan, with types of rows for what it leaves open.
-  tokenset::Expected<tokenset::Plan>
-  readFile(const std::string &usualActivations) const;
 
   std::string file;
   std::optional<int64_t> comp, cluster, period, group, ranks;
   std::string attn, clientLayers, activations, partials;
 };
 
-/// Reads a plan from its JSON file.
+/// Reads a plan from its JSON file; types as in parsePlan.
 tokenset::Expected<tokenset::Plan>
-readPlanFile(const std::string &path, const tokenset::OpenTypes &open = {});
+readPlanFile(const std::string &path, const tokenset::AskedTypes &asked = {},
+             const std::string &usualActivations = "f32");
 
 } // namespace rshard::tool
 

@@ -61,7 +61,7 @@ rshard_artifact *rshard_artifact_open(const char *path, char **error) {
     Expected<tokenset::Plan> plan =
         tokenset::parsePlan(artifact->manifest().plan);
     if (!plan)
-      return Error{std::string(path) + ": plan: " + plan.error().message};
+      return Error{std::string(path) + ": " + plan.error().message};
     return new rshard_artifact{std::move(*artifact), plan->types};
   });
 }

@@ -193,7 +193,7 @@ Expected<Session> Session::State::create(const Artifact &artifact,
       return same.error();
   Expected<Plan> plan = tokenset::parsePlan(state->manifest.plan);
   if (!plan)
-    return Error{artifact.name() + ": plan: " + plan.error().message};
+    return Error{artifact.name() + ": " + plan.error().message};
   state->plan = std::move(*plan);
   if (int64_t clientLayers =
           int64_t(state->plan.clientFirst) + state->plan.clientLast;

@@ -241,6 +241,19 @@ TEST(Plan, jsonWithOpenTypes) {
   EXPECT_EQ(read(half, "bf16", "f32"), "bf16 bf16");
   EXPECT_EQ(read(half, "f32", ""),
             "plan: partials are bf16 vs f32 or the activations' f32");
+  // What is asked for is not dropped.
+  auto asked = [](const char *file, const char *activations,
+                  const char *partials) -> std::string {
+    auto plan = parsePlan(file, AskedTypes{activations, partials}, "bf16");
+    return !plan ? plan.error().message
+                 : std::string(elementTypeName(plan->types.activations)) + " " +
+                       std::string(elementTypeName(plan->types.partials));
+  };
+  EXPECT_EQ(asked(two, "", ""), "bf16 f32");
+  EXPECT_EQ(asked(two, "f16", "f16"), "f16 f16");
+  EXPECT_EQ(asked(half, "", ""), "bf16 bf16");
+  EXPECT_EQ(asked(half, "bf16", "f32"),
+            "plan: partials are bf16 vs f32, which is asked for");
   // Without other types the same holds of partials.
   std::string bf16 = one;
   bf16.insert(1, R"j("types": {"activations": "bf16"}, )j");

@@ -19,6 +19,17 @@ struct OpenTypes {
 /// parsePlan, which takes f32 activations if they are open, with other types.
 Expected<Plan> parsePlan(std::string_view json, const OpenTypes &open);
 
+/// What options ask of the types, by name; empty: nothing.
+struct AskedTypes {
+  std::string activations;
+  std::string partials;
+};
+
+/// parsePlan for who has such options: they say what the JSON leaves open, and
+/// an error what it says otherwise. `usual`: activations that nobody says.
+Expected<Plan> parsePlan(std::string_view json, const AskedTypes &asked,
+                         const std::string &usual);
+
 /// The type of partials if nobody says: that of activations if the grid has one
 /// key shard, else f32. A row then has one partial, and the merge nothing to
 /// add up that would gain from more bits.
