@@ -31,6 +31,14 @@ static std::string sayUnexpected(const CLI::App &app) {
   return "not expected:" + list;
 }
 
+static ExitStatus sayBadUsage(const CLI::App &app, const std::string &reason) {
+  auto chosen = app.get_subcommands();
+  std::fprintf(stderr, "error: %s\n", reason.c_str());
+  std::fprintf(stderr, "note: rshard %s--help lists the options\n",
+               chosen.empty() ? "" : (chosen[0]->get_name() + " ").c_str());
+  return BadUsage;
+}
+
 static ExitStatus parse(CLI::App &app, int argc, char **argv,
                         ExitStatus &status) {
   try {
@@ -40,19 +48,17 @@ static ExitStatus parse(CLI::App &app, int argc, char **argv,
       throw CLI::RequiredError("a subcommand (" + listSubcommands(app) + ")");
     return status;
   } catch (const CLI::Success &request) { // --help, --version
+    // Help on a word that is unknown is no help on all others.
+    if (app.get_subcommands().empty() && app.remaining_size())
+      return sayBadUsage(app, sayUnexpected(app));
     std::ostringstream text;
     app.exit(request, text, text);
     llvm::outs() << text.str();
     return Success;
   } catch (const CLI::ParseError &error) {
-    auto chosen = app.get_subcommands();
-    std::string reason = error.what();
-    if (dynamic_cast<const CLI::ExtrasError *>(&error))
-      reason = sayUnexpected(app);
-    std::fprintf(stderr, "error: %s\n", reason.c_str());
-    std::fprintf(stderr, "note: rshard %s--help lists the options\n",
-                 chosen.empty() ? "" : (chosen[0]->get_name() + " ").c_str());
-    return BadUsage;
+    return sayBadUsage(app, dynamic_cast<const CLI::ExtrasError *>(&error)
+                                ? sayUnexpected(app)
+                                : error.what());
   } catch (const std::exception &error) {
     std::fprintf(stderr, "error: internal: %s\n", error.what());
     return Internal;
