@@ -315,11 +315,17 @@ Kernel makeMerge(Words words) {
   std::vector<int64_t> shape = words.numbers();
   int64_t heads = shape.at(0), size = shape.at(1);
   Type partial = words.type(), element = words.type();
+  // A row has a block for 128 accesses of 16 bytes, or fewer bytes if heads are
+  // no multiple.
+  int64_t access = partial == Type::F32 ? 4 : 8;
+  while (size % access)
+    access /= 2;
+  int64_t perRow = (heads * size / access + 127) / 128;
   return {5, 0, [=](const Parameters &in) {
             Matrix o(in.addresses[0], partial, heads * size),
                 lse(in.addresses[1], Type::F32, heads),
                 y(in.addresses[4], element, heads * size);
-            for (int64_t row = 0; row != in.blocks; ++row) {
+            for (int64_t row = 0; row != in.blocks / perRow; ++row) {
               int32_t begin = integerAt(in.addresses[2], row),
                       end = integerAt(in.addresses[2], row + 1);
               for (int64_t column = 0; column != heads * size; ++column) {

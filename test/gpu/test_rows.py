@@ -146,7 +146,7 @@ class Case:
     def merge(self):
         torch, heads, d = self.torch, self.request["heads"], self.request["width"]
         dtype = torch.float32 if self.request["partial"] == "f32" else self.element
-        counts = torch.randint(0, 5, (self.rows,), generator=self.generator, device="cuda")
+        counts = torch.randint(0, 11, (self.rows,), generator=self.generator, device="cuda")
         begin = torch.cat([counts.new_zeros(1), counts.cumsum(0)]).to(torch.int32)
         total = int(begin[-1])
         o = self.random(total + 1, heads, d, dtype=dtype)

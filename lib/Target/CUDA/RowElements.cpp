@@ -21,24 +21,31 @@ Long elementAt(DeviceBuilder &k, Int row, int64_t width, Int column) {
   return k.widen(row) * width + k.widen(column);
 }
 
-SmallVector<Float> loadElements(DeviceBuilder &k, Global base, Long offset,
-                                Type element, int64_t count, bool constant) {
-  Global from = k.at(base, offset, element);
+Type packedType(DeviceBuilder &k, Type element, int64_t count) {
+  if (count == 1)
+    return element;
+  if (element.isF32())
+    return VectorType::get({count}, element);
+  // Pairs in registers of 32 bits.
+  return count == 2 ? k.i32() : Type(VectorType::get({count / 2}, k.i32()));
+}
+
+Value loadPacked(DeviceBuilder &k, Global base, Long offset, Type element,
+                 int64_t count, bool constant) {
+  return k.load(packedType(k, element, count), k.at(base, offset, element),
+                constant);
+}
+
+SmallVector<Float> unpackElements(DeviceBuilder &k, Value packed, Type element,
+                                  int64_t count) {
+  if (count == 1)
+    return {element.isF32() ? k.asFloat(packed) : k.convert(packed)};
   SmallVector<Float> out;
   if (element.isF32()) {
-    if (count == 1)
-      return {k.asFloat(k.load(element, from, constant))};
-    Value vector = k.load(VectorType::get({count}, element), from, constant);
     for (int64_t i = 0; i != count; ++i)
-      out.push_back(k.asFloat(k.extract(vector, i)));
+      out.push_back(k.asFloat(k.extract(packed, i)));
     return out;
   }
-  if (count == 1)
-    return {k.convert(k.load(element, from, constant))};
-  // Pairs in registers of 32 bits.
-  Type type =
-      count == 2 ? k.i32() : Type(VectorType::get({count / 2}, k.i32()));
-  Value packed = k.load(type, from, constant);
   for (int64_t i = 0; i != count / 2; ++i) {
     auto [low, high] =
         k.unpack(k.asInt(count == 2 ? packed : k.extract(packed, i)), element);
@@ -46,6 +53,12 @@ SmallVector<Float> loadElements(DeviceBuilder &k, Global base, Long offset,
     out.push_back(high);
   }
   return out;
+}
+
+SmallVector<Float> loadElements(DeviceBuilder &k, Global base, Long offset,
+                                Type element, int64_t count, bool constant) {
+  return unpackElements(
+      k, loadPacked(k, base, offset, element, count, constant), element, count);
 }
 
 void storeElements(DeviceBuilder &k, ArrayRef<Float> values, Global base,

@@ -23,6 +23,15 @@ Long elementAt(DeviceBuilder &k, Int row, int64_t width, Int column);
 llvm::SmallVector<Float> loadElements(DeviceBuilder &k, Global base,
                                       Long offset, mlir::Type element,
                                       int64_t count, bool constant = false);
+/// The same in two parts: what an access loads, in registers of 32 bits where
+/// elements are smaller, and its elements. Nothing waits for the access until
+/// they are unpacked.
+mlir::Type packedType(DeviceBuilder &k, mlir::Type element, int64_t count);
+mlir::Value loadPacked(DeviceBuilder &k, Global base, Long offset,
+                       mlir::Type element, int64_t count,
+                       bool constant = false);
+llvm::SmallVector<Float> unpackElements(DeviceBuilder &k, mlir::Value packed,
+                                        mlir::Type element, int64_t count);
 /// The reverse, rounded to nearest even.
 void storeElements(DeviceBuilder &k, llvm::ArrayRef<Float> values, Global base,
                    Long offset, mlir::Type element);
