@@ -114,12 +114,12 @@ def test_plan_file_that_leaves_types_open(tmp_path):
         succeed("plan", out, "-o", printed)
         return json.loads(printed.read_text())["types"]
     assert types() == {"activations": "f32", "partials": "f32"}
-    assert types(*on_cuda()) == {"activations": "bf16", "partials": "f32"}
-    assert types(*on_cuda("--activations", "f16", "--partials", "f16")) == {"activations": "f16", "partials": "f16"}
+    assert types("--target", "cuda") == {"activations": "bf16", "partials": "f32"}
+    assert types("--target", "cuda", "--activations", "f16", "--partials", "f16") == {"activations": "f16", "partials": "f16"}
     # What it says stays, and an option may repeat it.
     plan.write_text(json.dumps(stated | {"types": {"activations": "f16"}}))
-    assert types(*on_cuda()) == {"activations": "f16", "partials": "f32"}
-    assert types(*on_cuda("--activations", "f16", "--partials", "f16")) == {"activations": "f16", "partials": "f16"}
+    assert types("--target", "cuda") == {"activations": "f16", "partials": "f32"}
+    assert types("--target", "cuda", "--activations", "f16", "--partials", "f16") == {"activations": "f16", "partials": "f16"}
     refuse("compile", LLAMA, "--plan", plan, *on_cuda("--activations", "bf16"), "-o", out,
            match=f"{plan}: error: plan: activations are f16 vs bf16, which is asked for$")
     plan.write_text(json.dumps(stated))
@@ -147,6 +147,13 @@ def test_other_machines(machine, match, monkeypatch, tmp_path):
 def test_what_fits(memory, plan, match, monkeypatch):
     monkeypatch.setenv("RSHARD_FAKE_CUDA", f"memory={memory}")
     refuse("run", LLAMA, *on_cuda(), *plan, *TOKENS, match=f"(?m){match}")
+
+
+def test_rows_that_registers_do_not_hold(tmp_path):
+    """Found out before a kernel is built."""
+    refuse("compile", LLAMA, "--weights", "random:1", "--config", "hidden_size=65536", "--config", "head_dim=16", "--target", "cuda",
+           "--ptxas", "/bin/false", "-o", tmp_path / "out",
+           match="'rshard.norm' op normalises 65536 elements at once vs at most 32768, which the registers of a block hold$")
 
 
 def test_positions_whose_angles_kernels_cannot_number():

@@ -71,6 +71,18 @@ LogicalResult checkHeadSize(AttendOp op) {
   return success();
 }
 
+/// The norm kernel keeps a row in the registers of a block: 64 elements in each
+/// of 512 threads, which have 128 registers. More spill.
+LogicalResult checkNormWidth(NormOp op) {
+  constexpr int64_t most = 64 * 512;
+  int64_t width = cast<ShapedType>(op.getInput().getType()).getShape().back();
+  if (width > most)
+    return op.emitOpError("normalises ")
+           << width << " elements at once vs at most " << most
+           << ", which the registers of a block hold";
+  return success();
+}
+
 /// The element type of the CompNodes' rows.
 FailureOr<Type> ConvertToKernels::activationType() {
   ModuleOp module = getOperation();
@@ -92,11 +104,14 @@ void ConvertToKernels::runOnOperation() {
   auto element = activationType();
   if (failed(element))
     return signalPassFailure();
-  WalkResult heads = module.walk([](AttendOp op) {
-    return failed(checkHeadSize(op)) ? WalkResult::interrupt()
-                                     : WalkResult::advance();
+  WalkResult sizes = module.walk([](Operation *op) {
+    auto attend = dyn_cast<AttendOp>(op);
+    auto norm = dyn_cast<NormOp>(op);
+    bool good = (!attend || succeeded(checkHeadSize(attend))) &&
+                (!norm || succeeded(checkNormWidth(norm)));
+    return good ? WalkResult::advance() : WalkResult::interrupt();
   });
-  if (heads.wasInterrupted())
+  if (sizes.wasInterrupted())
     return signalPassFailure();
   const cuda::LinearSchedule *schedule = nullptr;
   if (!linearSchedule.empty()) {

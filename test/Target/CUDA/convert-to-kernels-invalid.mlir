@@ -43,6 +43,18 @@ func.func @step(%frame: !rshard.frame) {
 
 // -----
 
+// A row is normalised in the registers of one block.
+rshard.weight @w "w" : tensor<32776xf32>
+rshard.buffer @comp.x rows "comp" : memref<?x32776xbf16>
+func.func private @wide(%layer: index, %x: tensor<?x32776xbf16>) -> tensor<?x32776xbf16> {
+  %w = rshard.parameter @w : tensor<32776xf32>
+  // expected-error @below {{'rshard.norm' op normalises 32776 elements at once vs at most 32768, which the registers of a block hold}}
+  %y = rshard.norm rms %x, %w eps 1.0e-05 : tensor<?x32776xbf16>, tensor<32776xf32>
+  return %y : tensor<?x32776xbf16>
+}
+
+// -----
+
 // Segments compute layer numbers, not positions.
 rshard.rotary @rope [1.0, 0.9, 0.8, 0.7] scale 1.0
 rshard.buffer @rotary.rope rows "positions" : memref<?x8xf32>
