@@ -1,4 +1,5 @@
 #include "rshard/tokenset/StepSequence.h"
+#include "rshard/tokenset/RouteMemory.h"
 
 #include <algorithm>
 
@@ -33,6 +34,13 @@ std::vector<Step> cut(Position length, const std::vector<Mask> &masks) {
   return steps;
 }
 
+int64_t largestOf(const std::vector<Step> &steps) {
+  int64_t largest = 1;
+  for (const Step &step : steps)
+    largest = std::max(largest, step.rows);
+  return largest;
+}
+
 int64_t countSends(const IndexList &transfers) {
   int64_t sends = 0;
   for (size_t i = 0; i < transferCount(transfers); ++i)
@@ -47,9 +55,7 @@ Expected<StepSequence> StepSequence::create(const Plan &plan,
                                             Position length) {
   StepSequence sequence;
   sequence.list = cut(length, masks);
-  int64_t largest = 1;
-  for (const Step &step : sequence.list)
-    largest = std::max(largest, step.rows);
+  int64_t largest = largestOf(sequence.list);
   for (int32_t rank = 0; rank < plan.rankCount(); ++rank) {
     auto routes = Routes::create(plan, masks, length, largest, rank);
     if (!routes)
@@ -59,6 +65,20 @@ Expected<StepSequence> StepSequence::create(const Plan &plan,
     sequence.ranks.push_back(std::move(*routes));
   }
   return sequence;
+}
+
+Expected<uint64_t> StepSequence::bytes(const Plan &plan,
+                                       const std::vector<Mask> &masks,
+                                       Position length) {
+  int64_t largest = largestOf(cut(length, masks));
+  uint64_t sum = 0;
+  for (int32_t rank = 0; rank < plan.rankCount(); ++rank) {
+    auto bytes = routeBytes(plan, masks.size(), length, largest, rank);
+    if (!bytes)
+      return bytes.error();
+    sum += *bytes;
+  }
+  return sum;
 }
 
 Expected<bool> StepSequence::next() {

@@ -6,7 +6,9 @@
 #include "Progress.h"
 #include "Subject.h"
 #include "rshard/Analysis/Messages.h"
+#include "rshard/runtime/HostMemory.h"
 #include "rshard/tokenset/StepSequence.h"
+#include "llvm/Support/FormatVariadic.h"
 #include "llvm/Support/raw_ostream.h"
 #include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
@@ -76,10 +78,28 @@ static std::vector<Check> check(const SubjectOptions::Subject &subject,
   return checks;
 }
 
+/// The system would end the process in the middle of it.
+static ExitStatus checkMemory(const SubjectOptions::Subject &subject) {
+  auto need =
+      StepSequence::bytes(subject.plan, subject.maskClasses(), subject.length);
+  uint64_t available = runtime::availableMemory();
+  if (!need || *need <= available)
+    return Success; // other errors are found by the checks
+  return refuse(
+      llvm::formatv("--length {0}: {1:F1} GB of memory are needed for "
+                    "the routes of {2}, {3:F1} GB are available",
+                    subject.length, double(*need) / 1e9,
+                    count(subject.plan.rankCount(), "rank"),
+                    double(available) / 1e9)
+          .str());
+}
+
 static ExitStatus run(const Options &options) {
   SubjectOptions::Subject subject;
   std::optional<RoutedMessages> routed;
   auto inspect = [&](mlir::ModuleOp module) -> mlir::LogicalResult {
+    if (checkMemory(subject) != Success)
+      return mlir::failure();
     mlir::FailureOr<RoutedMessages> found =
         verifyMessages(module, subject.length);
     if (mlir::succeeded(found))
@@ -88,6 +108,8 @@ static ExitStatus run(const Options &options) {
   };
   if (ExitStatus status = options.subject.load(subject, inspect);
       status != Success)
+    return status;
+  if (ExitStatus status = checkMemory(subject); status != Success)
     return status;
   ExitStatus status = Success;
   nlohmann::json list = nlohmann::json::array();

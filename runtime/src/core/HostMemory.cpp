@@ -1,4 +1,4 @@
-#include "HostMemory.h"
+#include "rshard/runtime/HostMemory.h"
 #include "ControlGroup.h"
 
 #include <algorithm>

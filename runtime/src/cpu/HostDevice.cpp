@@ -1,7 +1,7 @@
 #include "HostDevice.h"
 #include "ByteCount.h"
-#include "HostMemory.h"
 #include "HostPages.h"
+#include "rshard/runtime/HostMemory.h"
 
 #include <cstring>
 

@@ -1,7 +1,7 @@
 #include "CudaDevice.h"
 #include "ByteCount.h"
-#include "HostMemory.h"
 #include "WeightUpload.h"
+#include "rshard/runtime/HostMemory.h"
 
 #include <algorithm>
 #include <bit>

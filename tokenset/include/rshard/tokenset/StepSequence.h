@@ -16,6 +16,10 @@ public:
   static Expected<StepSequence>
   create(const Plan &plan, const std::vector<Mask> &masks, Position length);
 
+  /// What create() will take, by rshard/tokenset/RouteMemory.h; same errors.
+  static Expected<uint64_t>
+  bytes(const Plan &plan, const std::vector<Mask> &masks, Position length);
+
   /// Routes the next step; false if there is none left. Errors: those of
   /// Routes::fill.
   Expected<bool> next();

@@ -1,6 +1,6 @@
 //===- HostMemory.h - How much memory there is ----------------------------===//
-#ifndef RSHARD_RUNTIME_SRC_HOSTMEMORY_H
-#define RSHARD_RUNTIME_SRC_HOSTMEMORY_H
+#ifndef RSHARD_RUNTIME_HOSTMEMORY_H
+#define RSHARD_RUNTIME_HOSTMEMORY_H
 
 #include <cstdint>
 
