@@ -145,11 +145,11 @@ def test_no_plans(text, tmp_path):
 
 
 def test_impossible_options():
-    refuse("plan", "--comp", "4", "--cluster", "2", "--period", "9", match="C1.*9")
+    refuse("plan", "--comp", "4", "--cluster", "2", "--period", "9", status=2, match="C1.*9")
     refuse("compile", GOLDEN / "smol-tiny", "--client-layers", "1,1", "--to", "planned", match="1 \\+ 1 vs less than the 2 layers")
     for grid in ("4", "0x4", "4x", "-1x4", "4x4x4", "99999999999999999999x1"):
-        refused(rshard("plan", f"--attn={grid}"), 1, 2)
-    refuse("plan", "--ranks", "22")
+        refused(rshard("plan", f"--attn={grid}"), 2)
+    refuse("plan", "--ranks", "22", status=2)
 
 
 @pytest.mark.parametrize("session", [["--max-new-tokens", 2], ["--max-new-tokens", 2, "--capacity", 60]])

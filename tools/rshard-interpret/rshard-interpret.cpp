@@ -52,10 +52,10 @@ static llvm::cl::opt<std::string>
            llvm::cl::desc("output of every position, float32 [tokens, width]"),
            llvm::cl::cat(category));
 
-/// One line on stderr; converts to exit status 1.
-static int fail(const llvm::Twine &message) {
+/// One line on stderr; returns the exit status.
+static int fail(const llvm::Twine &message, int status = 1) {
   llvm::errs() << "error: " << message << "\n";
-  return 1;
+  return status;
 }
 
 static runtime::Expected<Ids> readTokens() {
@@ -127,10 +127,15 @@ int main(int argc, char **argv) {
   llvm::InitLLVM init(argc, argv);
   endWhenOutOfMemory(argc, argv);
   llvm::cl::HideUnrelatedOptions(category);
-  llvm::cl::ParseCommandLineOptions(
-      argc, argv,
-      "Evaluates a model, or a partitioned module as communicating nodes, with "
-      "naive loops.\n");
+  // With a stream for its errors it does not end the process itself.
+  if (!llvm::cl::ParseCommandLineOptions(
+          argc, argv,
+          "Evaluates a model, or a partitioned module as communicating nodes, "
+          "with naive loops.\n",
+          &llvm::errs()))
+    return 2;
+  if (seed.getNumOccurrences() && !weightsPath.empty())
+    return fail("--random-weights and --weights: both were given", 2);
   DialectRegistry registry;
   registerDialects(registry);
   CompilerContext context(registry);

@@ -27,8 +27,12 @@ static mlir::DialectRegistry getRegistry() {
 Compilation::Compilation(ArtifactRequest request)
     : request(std::move(request)), context(getRegistry()), printer(&context) {}
 
-ModelTraits tool::traitsOf(const runtime::ModelInfo &model) {
-  return {model.architecture, model.attentionOnly, model.hasHead};
+ModelTraits tool::traitsOf(const runtime::Manifest &manifest) {
+  const runtime::ModelInfo &model = manifest.model;
+  auto plan = tokenset::parsePlan(manifest.plan);
+  return {model.architecture, model.attentionOnly, model.hasHead,
+          plan ? std::min(plan->limit(), model.maxPositions)
+               : model.maxPositions};
 }
 
 ExitStatus Compilation::readTraits() {
@@ -39,7 +43,16 @@ ExitStatus Compilation::readTraits() {
   mlir::FailureOr<bool> rows = isAttentionOnly(module), head = hasHead(module);
   if (mlir::failed(rows) || mlir::failed(head))
     return BadInput;
-  traits = {attr.getArchitecture().str(), *rows, *head};
+  int64_t positions = options.phases.plan.limit();
+  if (from == Phase::Planned) {
+    mlir::FailureOr<tokenset::Plan> plan = readPlan(module);
+    if (mlir::failed(plan))
+      return BadInput;
+    positions = plan->limit();
+  }
+  if (attr.getPositions())
+    positions = std::min(positions, attr.getPositions());
+  traits = {attr.getArchitecture().str(), *rows, *head, positions};
   return Success;
 }
 
@@ -107,10 +120,10 @@ ExitStatus Compilation::load() {
   from =
       request.from.empty() ? getPhase(*model.module) : *findPhase(request.from);
   if (from == Phase::Model) {
-    auto plan = request.plan.make(usualActivations(request.target));
-    if (!plan)
-      return refuse(plan.error().message);
-    options.phases.plan = std::move(*plan);
+    if (ExitStatus status = request.plan.make(options.phases.plan,
+                                              usualActivations(request.target));
+        status != Success)
+      return status;
   } else if (request.plan.given()) {
     return refuse(request.model.getPath() + ": it holds a plan: options "
                                             "of another one were given too",

@@ -19,9 +19,11 @@ namespace rshard::tool {
 struct ModelTraits {
   std::string architecture;
   bool attentionOnly = false, hasHead = true;
+  /// That model and plan reach.
+  int64_t positions = 0;
 };
 
-ModelTraits traitsOf(const runtime::ModelInfo &model);
+ModelTraits traitsOf(const runtime::Manifest &manifest);
 
 /// By its name: cpu or cuda.
 inline Target targetOf(const std::string &name) {

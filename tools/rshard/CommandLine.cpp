@@ -31,6 +31,16 @@ static std::string sayUnexpected(const CLI::App &app) {
   return "not expected:" + list;
 }
 
+/// CLI11's words for a value too many or too few are about its own counts.
+static std::string sayMismatch(const std::string &said) {
+  auto option = [&](size_t end) { return said.substr(0, end); };
+  if (size_t at = said.find(": At Most 1 required"); at != std::string::npos)
+    return option(at) + ": it is given more than once";
+  if (size_t at = said.find(": 1 required "); at != std::string::npos)
+    return option(at) + ": its value is missing";
+  return said;
+}
+
 static ExitStatus sayBadUsage(const CLI::App &app, const std::string &reason) {
   auto chosen = app.get_subcommands();
   std::fprintf(stderr, "error: %s\n", reason.c_str());
@@ -58,7 +68,7 @@ static ExitStatus parse(CLI::App &app, int argc, char **argv,
   } catch (const CLI::ParseError &error) {
     return sayBadUsage(app, dynamic_cast<const CLI::ExtrasError *>(&error)
                                 ? sayUnexpected(app)
-                                : error.what());
+                                : sayMismatch(error.what()));
   } catch (const std::exception &error) {
     std::fprintf(stderr, "error: internal: %s\n", error.what());
     return Internal;

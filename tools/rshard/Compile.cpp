@@ -18,10 +18,36 @@ namespace {
 struct Options {
   ModelOptions model;
   PlanOptions plan;
-  std::string to = "artifact", from, output, dumpPhases, target = "cpu",
-              cpu = "native", assembler, weights, values;
+  std::string to = "artifact", from, output, dumpPhases, target = "cpu", cpu,
+              assembler, weights, values;
 };
 } // namespace
+
+/// Refuses options that would change nothing.
+static ExitStatus checkUse(const Options &options) {
+  if (options.to != "artifact")
+    for (const auto &[name, value] : {std::pair("--cpu", &options.cpu),
+                                      {"--ptxas", &options.assembler},
+                                      {"--model", &options.weights}})
+      if (!value->empty())
+        return refuse(std::string(name) +
+                          ": it is about artifacts, not about "
+                          "IR of the phase " +
+                          options.to,
+                      BadUsage);
+  if (!options.assembler.empty() && options.target != "cuda")
+    return refuse("--ptxas: it assembles code for --target cuda alone",
+                  BadUsage);
+  if (!options.weights.empty() && !options.values.empty())
+    return refuse("--model and --weights: both were given", BadUsage);
+  std::error_code code;
+  if (!options.weights.empty() &&
+      std::filesystem::is_directory(options.model.getPath(), code))
+    return refuse("--model: " + options.model.getPath() +
+                      " is a directory and holds its weights",
+                  BadUsage);
+  return Success;
+}
 
 static ExitStatus toArtifact(const Options &options) {
   if (options.output.empty() || options.output == "-") {
@@ -31,7 +57,7 @@ static ExitStatus toArtifact(const Options &options) {
   Compilation compilation({.model = options.model,
                            .plan = options.plan,
                            .target = targetOf(options.target),
-                           .cpu = options.cpu,
+                           .cpu = options.cpu.empty() ? "native" : options.cpu,
                            .assembler = options.assembler,
                            .from = options.from,
                            .dumpPhases = options.dumpPhases,
@@ -63,10 +89,10 @@ static ExitStatus toPhase(const Options &options) {
   Phase from =
       options.from.empty() ? getPhase(module) : *findPhase(options.from);
   if (from == Phase::Model && phases.to > from) {
-    auto plan = options.plan.make(usualActivations(targetOf(options.target)));
-    if (!plan)
-      return refuse(plan.error().message);
-    phases.plan = *plan;
+    if (ExitStatus status = options.plan.make(
+            phases.plan, usualActivations(targetOf(options.target)));
+        status != Success)
+      return status;
   } else if (options.plan.given()) {
     return refuse("options of the plan: the plan is made after phase model, "
                   "from " +
@@ -81,6 +107,8 @@ static ExitStatus toPhase(const Options &options) {
 }
 
 static ExitStatus run(const Options &options) {
+  if (ExitStatus status = checkUse(options); status != Success)
+    return status;
   if (!options.output.empty() && options.output != "-")
     if (ExitStatus status = checkOutput(
             options.output,

@@ -125,6 +125,14 @@ static ExitStatus run(const Options &options) {
   SubjectOptions::Subject subject;
   if (ExitStatus status = options.subject.load(subject); status != Success)
     return status;
+  if (options.session.given() && !subject.model)
+    return refuse("--capacity and --max-new-tokens: they say how many keys are "
+                  "sent, which is known with a model",
+                  BadUsage);
+  if (options.session.capacity > subject.limit())
+    return refuse("--capacity " + std::to_string(options.session.capacity) +
+                  ": model and plan have " +
+                  count(subject.limit(), "position"));
   const Plan &plan = subject.plan;
   int64_t length = subject.length;
   auto views = nodeViews(plan, length);

@@ -40,6 +40,19 @@ inline CLI::Validator atLeast(int64_t least) {
   return integer<int64_t>(least, INT32_MAX);
 }
 
+/// `what` says which numbers are good. Not a number is not.
+inline CLI::Validator number(std::function<bool(double)> good,
+                             std::string what) {
+  return valid([good, what](const std::string &text) {
+    double value = 0;
+    const char *end = text.data() + text.size();
+    auto [rest, code] = std::from_chars(text.data(), end, value);
+    return code == std::errc() && rest == end && good(value)
+               ? std::string()
+               : "'" + text + "' vs " + what;
+  });
+}
+
 /// Without it an empty value reads as an option that was not given.
 inline CLI::Validator notEmpty(std::string what) {
   return valid([what](const std::string &text) {

@@ -97,18 +97,26 @@ rshard::tool::readPlanFile(const std::string &path,
   return plan;
 }
 
-tokenset::Expected<tokenset::Plan>
-PlanOptions::make(const std::string &usualActivations) const {
-  if (!file.empty()) {
-    if (ruleGiven())
-      return tokenset::Error{"--plan: options of another plan were "
-                             "given too; only --ranks changes a file's plan"};
-    auto plan = readPlanFile(file, {activations, partials}, usualActivations);
-    if (plan && ranks)
-      if (auto placed = tokenset::place(*plan, *ranks); !placed)
-        return placed.error(); // it names --ranks
-    return plan;
-  }
+ExitStatus PlanOptions::read(tokenset::Plan &plan,
+                             const std::string &usualActivations) const {
+  if (ruleGiven())
+    return refuse("--plan: options of another plan were given too; only "
+                  "--ranks changes a file's plan",
+                  BadUsage);
+  auto made = readPlanFile(file, {activations, partials}, usualActivations);
+  if (!made)
+    return refuse(made.error().message);
+  plan = std::move(*made);
+  if (ranks)
+    if (auto placed = tokenset::place(plan, *ranks); !placed)
+      return refuse(placed.error().message); // it names --ranks
+  return Success;
+}
+
+ExitStatus PlanOptions::make(tokenset::Plan &plan,
+                             const std::string &usualActivations) const {
+  if (!file.empty())
+    return read(plan, usualActivations);
   tokenset::ClusterRule rule;
   rule.comp = comp;
   rule.cluster = cluster;
@@ -121,8 +129,10 @@ PlanOptions::make(const std::string &usualActivations) const {
     parseLayers(clientLayers, rule.clientFirst, rule.clientLast);
   rule.activations = activations.empty() ? usualActivations : activations;
   rule.partials = partials;
-  auto plan = tokenset::makePlan(rule);
-  if (!plan)
-    return tokenset::Error{"plan: " + plan.error().message};
-  return plan;
+  auto made = tokenset::makePlan(rule);
+  // Of options alone: they do not fit together.
+  if (!made)
+    return refuse("plan: " + made.error().message, BadUsage);
+  plan = std::move(*made);
+  return Success;
 }

@@ -3,6 +3,7 @@
 #ifndef RSHARD_TOOLS_RSHARD_PLANOPTIONS_H
 #define RSHARD_TOOLS_RSHARD_PLANOPTIONS_H
 
+#include "ExitStatus.h"
 #include "rshard/tokenset/OpenTypes.h"
 #include <optional>
 #include <string>
@@ -23,15 +24,17 @@ public:
   bool given() const;
   /// --plan, or empty.
   const std::string &getFile() const { return file; }
-  /// The plan, from the file or by the figure's rule.
-  /// `usualActivations`: the type of rows that neither --activations nor the
-  /// file say.
-  tokenset::Expected<tokenset::Plan>
-  make(const std::string &usualActivations = "f32") const;
+  /// The plan, from the file or by the figure's rule. Prints what is wrong and
+  /// returns the exit status, or Success. `usualActivations`: the type of rows
+  /// that neither --activations nor the file say.
+  ExitStatus make(tokenset::Plan &plan,
+                  const std::string &usualActivations = "f32") const;
 
 private:
   /// Whether any option was given that makes a plan by the rule alone.
   bool ruleGiven() const;
+  ExitStatus read(tokenset::Plan &plan,
+                  const std::string &usualActivations) const;
 
   std::string file;
   std::optional<int64_t> comp, cluster, period, group, ranks;

@@ -19,13 +19,20 @@ readTokens(const std::string &text) {
     int32_t token = 0;
     auto [next, code] = std::from_chars(at, end, token);
     if (code != std::errc() || (next != end && *next != ','))
-      return tokenset::Error{"--tokens: '" + std::string(at, end) +
+      return tokenset::Error{"'" + std::string(at, end) +
                              "' vs token ids like 1,2,3 or a .npy file"};
     tokens.push_back(token);
     if (next == end)
       return tokens;
     at = next + 1;
   }
+}
+
+std::string rshard::tool::checkTokens(const std::string &ids) {
+  if (ids.ends_with(".npy"))
+    return "";
+  auto tokens = readTokens(ids);
+  return tokens ? "" : tokens.error().message;
 }
 
 tokenset::Expected<Prompt>

@@ -16,6 +16,9 @@ struct Prompt {
   std::optional<tokenizer::Tokenizer> tokenizer;
 };
 
+/// What is wrong with token ids, or nothing; a .npy file is not opened.
+std::string checkTokens(const std::string &ids);
+
 /// `text`: a prompt to be encoded by tokenizer.json in `directory`. `ids`:
 /// `1,2,3`, or a .npy file of integers. Exactly one of them is given.
 tokenset::Expected<Prompt> readPrompt(const std::optional<std::string> &text,

@@ -1,65 +1,18 @@
 //===- Run.cpp - rshard run -----------------------------------------------===//
 
-#include "Artifacts.h"
 #include "Commands.h"
-#include "Count.h"
-#include "Generation.h"
 #include "OptionChecks.h"
 #include "Output.h"
 #include "Progress.h"
 #include "Prompt.h"
+#include "RunChecks.h"
 #include "RunReport.h"
-#include "rshard/Target/CUDA/Chip.h"
-#include "rshard/runtime/Gpu.h"
 
 using namespace rshard;
 using namespace rshard::tool;
 
-namespace {
-struct Options {
-  ModelOptions model{ModelOptions::Other::Artifact};
-  PlanOptions plan;
-  std::string weights, values, target, cpu, assembler, logits, hidden;
-  std::optional<std::string> prompt, tokens;
-  GenerationOptions generation;
-  int threads = 0, device = 0;
-  bool json = false, stats = false;
-};
-} // namespace
-
-/// Refuses what does not fit the model.
-static tokenset::Expected<void> checkFit(const Options &options,
-                                         const ModelTraits &model) {
-  using tokenset::Error;
-  const auto &[architecture, attentionOnly, hasHead] = model;
-  if (attentionOnly)
-    return Error{options.model.getPath() +
-                 ": it takes rows of queries, keys and values, no tokens: "
-                 "an application runs it, by Session::attend or "
-                 "rshard_session_attend (docs/attention-entry.md)"};
-  if (hasHead && !options.hidden.empty())
-    return Error{"--hidden: " + architecture +
-                 " has a head: --logits writes its results"};
-  if (hasHead)
-    return {};
-  if (!options.logits.empty())
-    return Error{"--logits: " + architecture +
-                 " has no head: --hidden writes its rows"};
-  if (options.generation.length.newTokens() > 0)
-    return Error{architecture + " has no head to generate " +
-                 std::to_string(options.generation.length.newTokens()) +
-                 " tokens with: --max-new-tokens 0, with --hidden OUT.npy"};
-  return {};
-}
-
-static ExitStatus checkArtifact(const Options &options,
-                                const runtime::Artifact &artifact) {
-  auto good = checkFit(options, traitsOf(artifact.manifest().model));
-  return good ? Success : refuse(good.error().message);
-}
-
 /// Refuses options that would change nothing: an artifact has settled them.
-static ExitStatus openArtifact(const Options &options,
+static ExitStatus openArtifact(const RunOptions &options,
                                std::optional<runtime::Artifact> &artifact) {
   const std::string &path = options.model.getPath();
   if (options.plan.given())
@@ -77,11 +30,15 @@ static ExitStatus openArtifact(const Options &options,
   if (!opened)
     return refuse(opened.error().message);
   artifact = std::move(*opened);
-  return checkArtifact(options, *artifact);
+  if (ExitStatus status =
+          checkGpuOptions(options, artifact->manifest().target.name == "cuda");
+      status != Success)
+    return status;
+  return checkFit(options, traitsOf(artifact->manifest()));
 }
 
 /// The directory with weights and tokenizer.
-static tokenset::Expected<std::string> getDirectory(const Options &options) {
+static tokenset::Expected<std::string> getDirectory(const RunOptions &options) {
   const std::string &path = options.model.getPath();
   if (!options.weights.empty())
     return options.weights;
@@ -94,7 +51,7 @@ static tokenset::Expected<std::string> getDirectory(const Options &options) {
                                 "they are"};
 }
 
-static ArtifactRequest makeRequest(const Options &options,
+static ArtifactRequest makeRequest(const RunOptions &options,
                                    const std::string &directory) {
   return {.model = options.model,
           .plan = options.plan,
@@ -108,70 +65,26 @@ static ArtifactRequest makeRequest(const Options &options,
 }
 
 /// What a model says of itself, before weights and a prompt are asked for.
-static ExitStatus loadModel(const Options &options, Compilation &compilation) {
+static ExitStatus loadModel(const RunOptions &options,
+                            Compilation &compilation) {
   if (ExitStatus status = compilation.load(); status != Success)
     return status;
   if (!compilation.getTraits())
     return Success;
-  auto good = checkFit(options, *compilation.getTraits());
-  return good ? Success : refuse(good.error().message);
+  return checkFit(options, *compilation.getTraits());
 }
 
 /// What it did not say, its artifact does.
-static ExitStatus compile(const Options &options, Compilation &compilation,
+static ExitStatus compile(const RunOptions &options, Compilation &compilation,
                           std::optional<runtime::Artifact> &artifact) {
   ExitStatus status = compilation.openCached(artifact);
   if (status != Success || compilation.getTraits())
     return status;
-  return checkArtifact(options, *artifact);
+  return checkFit(options, traitsOf(artifact->manifest()));
 }
 
-static ExitStatus checkModelPath(const std::string &path) {
-  std::error_code code;
-  if (std::filesystem::status(path, code).type() ==
-      std::filesystem::file_type::not_found)
-    return refuse(path + ": no such file or directory");
-  return code ? refuse(path + ": " + code.message()) : Success;
-}
-
-/// What would otherwise be found out after compiling, or after the last token.
-static ExitStatus checkBeforeCompiling(const Options &options,
-                                       const Prompt &prompt,
-                                       const std::string &directory) {
-  const SessionLength &length = options.generation.length;
-  int64_t tokens = static_cast<int64_t>(prompt.tokens.size());
-  if (length.run(tokens) > length.positions(tokens))
-    return refuse(count(tokens, "token") + " and " +
-                  count(length.newTokens(), "new one") + " vs a capacity of " +
-                  count(length.positions(tokens), "position"));
-  if (auto sampler = runtime::Sampler::create(options.generation.sampling);
-      !sampler)
-    return refuse(sampler.error().message);
-  for (const std::string &file : {options.logits, options.hidden})
-    if (!file.empty())
-      if (ExitStatus status = checkOutput(
-              file, {options.model.getPath(), directory, options.plan.getFile(),
-                     options.tokens.value_or("")});
-          status != Success)
-        return status;
-  return Success;
-}
-
-/// Compiling takes long: whether the code can run here is said before.
-static ExitStatus checkDevice(const Options &options) {
-  if (options.model.isArtifact() || options.target != "cuda")
-    return Success;
-  auto found = runtime::checkGpu(options.device, cuda::chip.str());
-  return found ? Success : refuse(found.error().message);
-}
-
-static ExitStatus run(Options &options) {
-  if (options.prompt.has_value() == options.tokens.has_value())
-    return refuse(options.prompt ? "--prompt and --tokens: both were given"
-                                 : "what to run: --prompt TEXT or --tokens IDS",
-                  BadUsage);
-  if (ExitStatus status = checkModelPath(options.model.getPath());
-      status != Success)
+static ExitStatus run(RunOptions &options) {
+  if (ExitStatus status = checkUsage(options); status != Success)
     return status;
   // Hidden rows are those of a model that generates nothing. A number of tokens
   // that was asked for is not dropped.
@@ -195,7 +108,13 @@ static ExitStatus run(Options &options) {
   auto prompt = readPrompt(options.prompt, options.tokens, *directory);
   if (!prompt)
     return refuse(prompt.error().message);
-  if (ExitStatus status = checkBeforeCompiling(options, *prompt, *directory);
+  std::optional<int64_t> positions;
+  if (artifact)
+    positions = traitsOf(artifact->manifest()).positions;
+  else if (compilation->getTraits())
+    positions = compilation->getTraits()->positions;
+  if (ExitStatus status =
+          checkBeforeCompiling(options, *prompt, *directory, positions);
       status != Success)
     return status;
   if (compilation)
@@ -215,7 +134,7 @@ static ExitStatus run(Options &options) {
   settings.capacity = options.generation.length.positions(
       static_cast<int64_t>(prompt->tokens.size()));
   settings.allRows = !options.logits.empty() || !options.hidden.empty();
-  settings.device = options.device;
+  settings.device = options.device.value_or(0);
   if (!artifact->manifest().model.bidirectional)
     settings.largestStep =
         std::min(options.generation.chunk, settings.capacity);
@@ -248,95 +167,11 @@ static ExitStatus run(Options &options) {
   return Success;
 }
 
-static void addGeneration(CLI::App &command, Options &options) {
-  GenerationOptions &generation = options.generation;
-  auto add = [&](const char *name, auto &value, const char *type,
-                 const char *help) {
-    return command.add_option(name, value, help)
-        ->type_name(type)
-        ->group("Generation");
-  };
-  generation.length.add(command);
-  add("--temperature", generation.sampling.temperature, "T",
-      "0 takes the most likely token [0]");
-  add("--top-p", generation.sampling.topP, "P",
-      "draw from the most likely tokens that reach this probability [1]");
-  add("--seed", generation.sampling.seed, "N", "of the draws [0]")
-      ->check(integer<uint64_t>(0, UINT64_MAX));
-  command
-      .add_flag("--ignore-eos", generation.ignoreEnd,
-                "go on after the end token")
-      ->group("Generation");
-}
-
 void rshard::tool::addRun(CLI::App &app, ExitStatus &status) {
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<RunOptions>();
   CLI::App *command = app.add_subcommand(
       "run", "run a model or an artifact on all nodes in this process");
-  options->model.add(*command);
-  auto *input = command->add_option_group("Input");
-  input->add_option("--prompt", options->prompt, "text")->type_name("TEXT");
-  input
-      ->add_option("--tokens", options->tokens,
-                   "token ids: 1,2,3 or a .npy file")
-      ->type_name("IDS|FILE");
-  command
-      ->add_option("--model", options->weights,
-                   "directory with the weights and the tokenizer of an "
-                   "artifact or of .mlir")
-      ->type_name("DIR")
-      ->check(notEmpty("a directory"));
-  command
-      ->add_option("--weights", options->values,
-                   "random values instead of the model's, for benchmarks: "
-                   "MODEL needs no more than config.json")
-      ->type_name("random:SEED")
-      ->check(randomSeed());
-  addGeneration(*command, *options);
-  command
-      ->add_option("--logits", options->logits,
-                   "write the logits of every position that is run, float32 "
-                   "[tokens, vocabulary]")
-      ->type_name("OUT.npy")
-      ->check(outputFile());
-  command
-      ->add_option("--hidden", options->hidden,
-                   "write the last hidden rows of a model without a head")
-      ->type_name("OUT.npy")
-      ->check(outputFile());
-  command
-      ->add_option("--chunk", options->generation.chunk,
-                   "rows of a step of the prompt [512, on a GPU 4096]")
-      ->type_name("N")
-      ->check(atLeast(0));
-  command->add_option("--threads", options->threads, "threads [all cores]")
-      ->type_name("N")
-      ->check(atLeast(0));
-  command
-      ->add_option("--target", options->target,
-                   "cpu, or cuda: all nodes on one GPU [cpu]")
-      ->type_name("TARGET")
-      ->check(oneOf({"cpu", "cuda"}));
-  command
-      ->add_option("--device", options->device,
-                   "the GPU, as the CUDA driver counts them [0]")
-      ->type_name("N")
-      ->check(atLeast(0));
-  command
-      ->add_option("--ptxas", options->assembler,
-                   "the assembler for --target cuda, as in compile")
-      ->type_name("FILE")
-      ->check(notEmpty("a path"));
-  command
-      ->add_option("--cpu", options->cpu, "CPU to generate code for [native]")
-      ->type_name("NAME")
-      ->check(notEmpty("a name"));
-  command->add_flag("--json", options->json,
-                    "print one JSON object; `tokens` are prompt and "
-                    "continuation");
-  command->add_flag("--stats", options->stats,
-                    "say times, memory and bytes on stderr");
-  options->plan.add(*command);
+  options->add(*command);
   command->footer(
       "\nExamples:\n"
       "  rshard run models/SmolLM2-135M-Instruct --comp 4 --cluster 2 "

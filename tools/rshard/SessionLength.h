@@ -23,6 +23,7 @@ struct SessionLength {
   int64_t capacity = 0;
 
   void add(CLI::App &app);
+  bool given() const { return asked || capacity; }
   /// Positions of a session for a prompt of `prompt` tokens.
   int64_t positions(int64_t prompt) const {
     return capacity ? capacity : run(prompt);

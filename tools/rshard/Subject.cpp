@@ -64,7 +64,13 @@ ExitStatus SubjectOptions::loadPlan(Subject &subject, bool isPlan) const {
     return refuse(path + ": it is a plan: options of another one were given "
                          "too",
                   BadUsage);
-  auto made = isPlan ? readPlanFile(path) : plan.make();
+  if (model.overridden())
+    return refuse("--config: it changes a model's config.json, and there is no "
+                  "model",
+                  BadUsage);
+  if (!isPlan)
+    return plan.make(subject.plan);
+  auto made = readPlanFile(path);
   if (!made)
     return refuse(made.error().message);
   subject.plan = std::move(*made);
@@ -97,10 +103,10 @@ ExitStatus SubjectOptions::loadModel(Subject &subject,
   mlir::ModuleOp module = *imported->module;
 
   if (getPhase(module) == Phase::Model) {
-    auto made = plan.make();
-    if (!made)
-      return refuse(made.error().message);
-    if (mlir::failed(attachPlan(module, *made)))
+    tokenset::Plan made;
+    if (ExitStatus status = plan.make(made); status != Success)
+      return status;
+    if (mlir::failed(attachPlan(module, made)))
       return BadInput;
   } else if (plan.given()) {
     return refuse(model.getPath() + ": it holds a plan: options of another "
