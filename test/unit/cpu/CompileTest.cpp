@@ -233,6 +233,7 @@ TEST_F(Compile, NamesTheFeaturesOfACpu) {
 
 TEST_F(Compile, RefusesForeignImports) {
   auto code = compile(R"mlir(
+    rshard.buffer @comp.x rows "comp" : memref<?x8xf32>
     func.func private @getenv()
     func.func @step(%frame: !rshard.frame) {
       call @getenv() : () -> ()
