@@ -105,12 +105,14 @@ LogicalResult RShardDialect::verifyOperationAttribute(Operation *op,
       return range && range.getAs<ArrayAttr>("weights") &&
              range.getAs<StringAttr>("pack") &&
              range.getAs<IntegerAttr>("first") &&
-             range.getAs<IntegerAttr>("count");
+             range.getAs<IntegerAttr>("count") &&
+             (!range.contains("scale") ||
+              range.getAs<FlatSymbolRefAttr>("scale"));
     };
     if (!ranges || !llvm::all_of(ranges, complete))
       return op->emitOpError("attribute '")
              << weightSlotsAttrName << "' is " << attr.getValue()
-             << " vs a list of {weights, pack, first, count}";
+             << " vs a list of {weights, pack, first, count, scale?}";
     return success();
   }
   if (attr.getName() == kernelAttrName) {

@@ -129,6 +129,8 @@ static runtime::WeightSpec describeWeight(ModuleOp module,
     spec.layers = getRange(weight.getLayers());
     spec.parts.push_back(describePart(weight));
   }
+  if (auto scale = slots.getAs<FlatSymbolRefAttr>("scale"))
+    spec.scale = describePart(module.lookupSymbol<WeightOp>(scale));
   return spec;
 }
 

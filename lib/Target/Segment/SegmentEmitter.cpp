@@ -125,11 +125,12 @@ FailureOr<ParameterOp> SegmentEmitter::parameterOf(Operation *user,
 }
 
 Value SegmentEmitter::getWeight(ArrayRef<ParameterOp> parameters,
-                                StringRef pack, MemRefType type) {
+                                StringRef pack, MemRefType type,
+                                ParameterOp scale) {
   Value layer = ParameterOp(parameters.front()).getLayer();
   if (layer)
     layer = scalars.lookupOrDefault(layer);
-  return weights.get(ops, parameters, frame, layer, pack, type);
+  return weights.get(ops, parameters, scale, frame, layer, pack, type);
 }
 
 FailureOr<Value> SegmentEmitter::getRotary(RopeOp op) {

@@ -13,8 +13,8 @@ WeightOp WeightSlots::weightOf(ParameterOp parameter) const {
 }
 
 Value WeightSlots::get(OpBuilder &ops, ArrayRef<ParameterOp> parameters,
-                       Value frame, Value layer, StringRef pack,
-                       MemRefType type) {
+                       ParameterOp scale, Value frame, Value layer,
+                       StringRef pack, MemRefType type) {
   ParameterOp parameter = parameters.front();
   std::optional<ArrayRef<int64_t>> layers = weightOf(parameter).getLayers();
   std::string key;
@@ -23,14 +23,20 @@ Value WeightSlots::get(OpBuilder &ops, ArrayRef<ParameterOp> parameters,
     key += (part.getWeight() + " ").str();
     names.push_back(part.getWeightAttr());
   }
-  auto [range, added] = first.try_emplace(key + pack.str(), next);
+  key += pack;
+  if (scale)
+    key += (" " + scale.getWeight()).str();
+  auto [range, added] = first.try_emplace(key, next);
   if (added) {
     int64_t count = layers ? (*layers)[1] - (*layers)[0] : 1;
-    ranges.push_back(ops.getDictionaryAttr(
-        {ops.getNamedAttr("weights", ops.getArrayAttr(names)),
-         ops.getNamedAttr("pack", ops.getStringAttr(pack)),
-         ops.getNamedAttr("first", ops.getI64IntegerAttr(next)),
-         ops.getNamedAttr("count", ops.getI64IntegerAttr(count))}));
+    SmallVector<NamedAttribute> fields{
+        ops.getNamedAttr("weights", ops.getArrayAttr(names)),
+        ops.getNamedAttr("pack", ops.getStringAttr(pack)),
+        ops.getNamedAttr("first", ops.getI64IntegerAttr(next)),
+        ops.getNamedAttr("count", ops.getI64IntegerAttr(count))};
+    if (scale)
+      fields.push_back(ops.getNamedAttr("scale", scale.getWeightAttr()));
+    ranges.push_back(ops.getDictionaryAttr(fields));
     next += count;
   }
   Location loc = parameter.getLoc();

@@ -119,19 +119,24 @@ void readBuffer(const json &item, std::string path, std::string &error,
   fields.finish();
 }
 
+json partJson(const WeightPart &part) {
+  return {{"tensor", part.tensor},
+          {"shape", part.shape},
+          {"slice_rows", rangeJson(part.sliceRows)},
+          {"slice_columns", rangeJson(part.sliceColumns)},
+          {"transposed", part.transposed}};
+}
+
 json weightJson(const WeightSpec &weight) {
   json parts = json::array();
   for (const WeightPart &part : weight.parts)
-    parts.push_back({{"tensor", part.tensor},
-                     {"shape", part.shape},
-                     {"slice_rows", rangeJson(part.sliceRows)},
-                     {"slice_columns", rangeJson(part.sliceColumns)},
-                     {"transposed", part.transposed}});
+    parts.push_back(partJson(part));
   return {{"symbol", weight.symbol},
           {"layers", rangeJson(weight.layers)},
           {"slot", weight.slot},
           {"pack", weight.pack},
-          {"parts", std::move(parts)}};
+          {"parts", std::move(parts)},
+          {"scale", weight.scale ? partJson(*weight.scale) : json()}};
 }
 
 void readPart(JsonFields &fields, bool perLayer, WeightPart &out) {
@@ -160,6 +165,10 @@ void readWeight(const json &item, std::string path, std::string &error,
     JsonFields part(inner, std::move(innerPath), error);
     readPart(part, out.layers.has_value(), out.parts.emplace_back());
   });
+  if (const json *scale = fields.at("scale"); scale && !scale->is_null()) {
+    JsonFields part(*scale, fields.pathOf("scale."), error);
+    readPart(part, out.layers.has_value(), out.scale.emplace());
+  }
   fields.finish();
   if (out.slot < 0 || out.slot > INT32_MAX ||
       (out.layers && out.layers->second > INT32_MAX))

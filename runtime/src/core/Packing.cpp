@@ -150,23 +150,29 @@ void packPanels(const PackJob &job, typename Target::Bits *out, int64_t begin,
   }
 }
 
-/// `count` rows of a part, from `row` on.
+/// `count` rows of a part, from `row` on; `scale` are factors of the columns,
+/// null for none.
 template <typename Source, typename Target>
-void packRows(const PackPart &part, typename Target::Bits *out, int64_t row,
-              int64_t count) {
+void packRows(const PackPart &part, const float *scale,
+              typename Target::Bits *out, int64_t row, int64_t count) {
   int64_t inputs = part.inputs();
+  auto bits = [&](float value, int64_t k) {
+    return Target::bits(scale ? value * scale[k] : value);
+  };
   Steps steps(part);
   int64_t base = steps.first + row * steps.output;
   Source source(part);
   if (!part.transposed) {
     for (int64_t n = 0; n != count; ++n, base += steps.output, out += inputs) {
       if constexpr (Source::type == Target::type) {
-        std::memcpy(out, part.data + base * int64_t(sizeof(*out)),
-                    static_cast<size_t>(inputs) * sizeof(*out));
-      } else {
-        for (int64_t k = 0; k != inputs; ++k)
-          out[k] = Target::bits(source.read(base + k));
+        if (!scale) {
+          std::memcpy(out, part.data + base * int64_t(sizeof(*out)),
+                      static_cast<size_t>(inputs) * sizeof(*out));
+          continue;
+        }
       }
+      for (int64_t k = 0; k != inputs; ++k)
+        out[k] = bits(source.read(base + k), k);
     }
     return;
   }
@@ -174,8 +180,7 @@ void packRows(const PackPart &part, typename Target::Bits *out, int64_t row,
     int64_t k1 = std::min(inputs, k0 + block);
     for (int64_t n = 0; n != count; ++n)
       for (int64_t k = k0; k != k1; ++k)
-        out[n * inputs + k] =
-            Target::bits(source.read(base + n + k * steps.input));
+        out[n * inputs + k] = bits(source.read(base + n + k * steps.input), k);
   }
 }
 
@@ -205,7 +210,9 @@ void packPiece(const PackJob &job, const Run &run, void *out) {
   if (job.layout.kind == PackLayout::Kind::Panel)
     packPanels<Source, Target>(job, to, run.row, run.row + run.count);
   else
-    packRows<Source, Target>(job.parts[run.part], to, run.row, run.count);
+    packRows<Source, Target>(job.parts[run.part],
+                             job.scale.empty() ? nullptr : job.scale.data(), to,
+                             run.row, run.count);
 }
 
 template <typename Source>
@@ -293,6 +300,26 @@ Expected<PackLayout> parsePack(std::string_view pack) {
   return layout;
 }
 
+static Expected<void> checkScale(const WeightPart &scale,
+                                 const PackLayout &layout,
+                                 const PackPart &first, const std::string &is) {
+  using Kind = PackLayout::Kind;
+  if (layout.kind == Kind::Vector || layout.kind == Kind::Panel)
+    return Error{is + " with a scale of columns"};
+  std::string where = is + ": scale \"" + scale.tensor + "\" ";
+  if (scale.shape.size() != 1 || scale.transposed)
+    return Error{where + "has shape " + text(scale.shape) +
+                 ", a vector is required"};
+  Expected<PackPart> sliced = slicePart(scale);
+  if (!sliced)
+    return Error{where + sliced.error().message};
+  if (sliced->outputs() != first.inputs())
+    return Error{where + "has " + std::to_string(sliced->outputs()) +
+                 " elements, the weight has " + std::to_string(first.inputs()) +
+                 " columns"};
+  return {};
+}
+
 Expected<void> checkPack(const WeightSpec &spec) {
   using Kind = PackLayout::Kind;
   std::string is = "is \"" + spec.pack + "\"";
@@ -338,7 +365,8 @@ Expected<void> checkPack(const WeightSpec &spec) {
   if (layout->kind == Kind::Interleave && first->outputs() % 8 != 0)
     return Error{is + " of " + std::to_string(first->outputs()) +
                  " rows, a multiple of 8 is required"};
-  return {};
+  return spec.scale ? checkScale(*spec.scale, *layout, *first, is)
+                    : Expected<void>{};
 }
 
 int64_t PackJob::outputs() const {
@@ -368,7 +396,7 @@ const void *PackJob::inPlace() const {
                                                    : DType::F32;
   if ((layout.kind != PackLayout::Kind::Vector &&
        layout.kind != PackLayout::Kind::Rows) ||
-      part.random || part.type != wanted || part.transposed ||
+      !scale.empty() || part.random || part.type != wanted || part.transposed ||
       part.columns != part.stride)
     return nullptr;
   const std::byte *at =
@@ -395,6 +423,13 @@ void PackJob::pack(std::byte *out, int64_t begin, int64_t end) const {
     begin += run.count;
     out += static_cast<uint64_t>(run.count) * pieceBytes();
   }
+}
+
+std::vector<float> vectorOf(const PackPart &part) {
+  PackJob job{{}, {part}, {}};
+  std::vector<float> out(static_cast<size_t>(part.rows * part.columns));
+  job.pack(reinterpret_cast<std::byte *>(out.data()), 0, job.pieces());
+  return out;
 }
 
 RandomValues randomValues(uint64_t seed, const Tensor &tensor,

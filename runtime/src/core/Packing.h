@@ -52,6 +52,7 @@ struct PackPart {
 struct PackJob {
   PackLayout layout;
   std::vector<PackPart> parts;
+  std::vector<float> scale; ///< of the columns of every part; empty: none
 
   int64_t outputs() const;
   int64_t inputs() const { return parts.front().inputs(); }
@@ -65,6 +66,9 @@ struct PackJob {
   /// Writes the pieces [begin, end), the first of them to `out`.
   void pack(std::byte *out, int64_t begin, int64_t end) const;
 };
+
+/// The elements of a vector.
+std::vector<float> vectorOf(const PackPart &part);
 
 /// The part of that tensor. Errors: another shape than the code was generated
 /// for; a type that is not f32, f16 or bf16.

@@ -76,15 +76,20 @@ Expected<Weights> Weights::open(const fs::path &model) {
 
 Weights Weights::random(const Manifest &manifest, uint64_t seed) {
   std::map<std::string, Tensor> tensors;
-  for (const WeightSpec &spec : manifest.weights)
-    for (const WeightPart &part : spec.parts) {
+  for (const WeightSpec &spec : manifest.weights) {
+    auto add = [&](const WeightPart &part) {
       int64_t first = spec.layers ? spec.layers->first : 0,
               last = spec.layers ? spec.layers->second : 1;
       for (int64_t layer = first; layer != last; ++layer) {
         std::string name = layerName(part.tensor, layer);
         tensors[name] = {.name = name, .shape = part.shape};
       }
-    }
+    };
+    for (const WeightPart &part : spec.parts)
+      add(part);
+    if (spec.scale)
+      add(*spec.scale);
+  }
   std::vector<Tensor> list;
   for (auto &[name, tensor] : tensors)
     list.push_back(std::move(tensor));
@@ -138,7 +143,7 @@ Expected<PackList> listWeights(const SafeTensors &stored,
       PackJob job;
       job.layout = *parsePack(spec.pack);
       std::vector<const Tensor *> tensors;
-      for (const WeightPart &part : spec.parts) {
+      auto find = [&](const WeightPart &part) -> Expected<PackPart> {
         Expected<const Tensor *> tensor =
             stored.get(layerName(part.tensor, layer));
         if (!tensor)
@@ -149,8 +154,20 @@ Expected<PackList> listWeights(const SafeTensors &stored,
                        piece.error().message};
         if (seed)
           piece->random = randomValues(*seed, **tensor, part.transposed);
-        job.parts.push_back(*piece);
         tensors.push_back(*tensor);
+        return piece;
+      };
+      for (const WeightPart &part : spec.parts) {
+        Expected<PackPart> piece = find(part);
+        if (!piece)
+          return piece.error();
+        job.parts.push_back(*piece);
+      }
+      if (spec.scale) {
+        Expected<PackPart> scale = find(*spec.scale);
+        if (!scale)
+          return scale.error();
+        job.scale = vectorOf(*scale);
       }
       auto slot = static_cast<size_t>(spec.slot + layer - first);
       const void *place = target.readsFiles() ? job.inPlace() : nullptr;

@@ -60,7 +60,7 @@ func.func private @slots() attributes {rshard.weight_slots = []}
 
 // -----
 
-// expected-error @below {{attribute 'rshard.weight_slots' is [{weights = [@w]}] vs a list of {weights, pack, first, count}}}
+// expected-error @below {{attribute 'rshard.weight_slots' is [{weights = [@w]}] vs a list of {weights, pack, first, count, scale?}}}
 module attributes {rshard.weight_slots = [{weights = [@w]}]} {}
 
 // -----

@@ -223,6 +223,36 @@ TEST(Manifest, RefusesPartsThatDoNotGoTogether) {
   EXPECT_NE(error().find("is a vector and transposed"), std::string::npos);
 }
 
+TEST(Manifest, RefusesScalesThatDoNotFit) {
+  Manifest m = sample();
+  auto error = [&] {
+    Expected<Manifest> read = Manifest::fromJson(m.toJson());
+    return read ? std::string() : read.error().message;
+  };
+  auto has = [&](const char *text) {
+    EXPECT_NE(error().find(text), std::string::npos) << error();
+  };
+  WeightSpec &both = m.weights[3];
+  both.scale = WeightPart{"s", {4}};
+  EXPECT_EQ(error(), "");
+  EXPECT_EQ(Manifest::fromJson(m.toJson())->weights[3].scale, both.scale);
+  both.scale->shape = {5};
+  has("weights[3].pack is \"interleave8:bf16\": scale \"s\" ");
+  has("has 5 elements, the weight has 4 columns");
+  both.scale->sliceRows = {1, 5};
+  EXPECT_EQ(error(), "");
+  both.scale->sliceRows = {1, 6};
+  has("slice is outside of [5]");
+  both.scale->sliceRows = {};
+  both.scale->shape = {1, 4};
+  has("has shape [1, 4], a vector is required");
+  both.scale->tensor = "{}.s";
+  has("weights[3].scale.tensor is \"{}.s\"");
+  both.scale = {};
+  m.weights[1].scale = WeightPart{"s", {1}};
+  has("is \"vector\" with a scale of columns");
+}
+
 TEST(Manifest, ChecksKernels) {
   Manifest m = sample();
   m.target.name = "cuda";

@@ -182,6 +182,22 @@ TEST(Weights, RoundsToF16LikeHardware) {
   EXPECT_EQ(out[2], 0xfc00);
 }
 
+TEST(Weights, RoundsScaledElementsOnce) {
+  std::vector<float> values{1.0078125f, 1.0078125f, 1.0078125f, 3.0f};
+  std::string header =
+      R"({"w":{"dtype":"F32","shape":[1,2],"data_offsets":[0,8]},)"
+      R"("s":{"dtype":"F32","shape":[2],"data_offsets":[8,16]}})";
+  WeightSpec weight = spec({1, 2}, "rows:bf16");
+  weight.parts[0].tensor = "w";
+  weight.scale = WeightPart{"s", {2}};
+  Fixture f;
+  auto *out = static_cast<const uint16_t *>(
+      f.pack(safeTensors(header, bytesOf(values)), weight));
+  ASSERT_NE(out, nullptr) << f.error;
+  EXPECT_EQ(out[0], 0x3f82); // of 1.01568603515625
+  EXPECT_EQ(out[1], 0x4042); // of 3.0234375, halfway: to the even one
+}
+
 /// Rows of two tensors as one weight, against the definitions of the packs.
 RC_GTEST_PROP(Weights, JoinsAndInterleavesRows, ()) {
   bool interleave = *rc::gen::arbitrary<bool>();
@@ -226,6 +242,19 @@ RC_GTEST_PROP(Weights, JoinsAndInterleavesRows, ()) {
     data += bytesOf(values);
     header += std::to_string(data.size()) + "]}";
     weight.parts.push_back(part);
+  }
+  if (*rc::gen::arbitrary<bool>()) {
+    // Its first element is not used.
+    std::vector<float> scale = numbers(inputs + 1);
+    weight.scale = WeightPart{"scale", {inputs + 1}, {{1, inputs + 1}}};
+    header += R"(,"scale":{"dtype":"F32","shape":[)" +
+              std::to_string(inputs + 1) + R"(],"data_offsets":[)" +
+              std::to_string(data.size()) + ",";
+    data += bytesOf(scale);
+    header += std::to_string(data.size()) + "]}";
+    for (std::vector<float> &row : rows)
+      for (size_t k = 0; k != row.size(); ++k)
+        row[k] *= scale[k + 1];
   }
   Fixture f;
   auto *out = static_cast<const float *>(
@@ -386,6 +415,20 @@ TEST(RandomWeights, DependOnSeedAndPlaceInTheTensorAlone) {
   matrix.parts[0].tensor = "v";
   EXPECT_NE(randomSlot(7, matrix, 600),
             std::vector<float>(values.begin() + 900, values.begin() + 1500));
+}
+
+TEST(RandomWeights, HaveRandomScales) {
+  WeightSpec matrix = spec({40, 30}, "rows:f32");
+  std::vector<float> values = randomSlot(7, matrix, 1200);
+  std::vector<float> scale = [] {
+    WeightSpec vector = spec({30}, "vector");
+    vector.parts[0].tensor = "scale";
+    return randomSlot(7, vector, 30);
+  }();
+  for (size_t i = 0; i != values.size(); ++i)
+    values[i] *= scale[i % 30];
+  matrix.scale = WeightPart{"scale", {30}};
+  EXPECT_EQ(randomSlot(7, matrix, 1200), values);
 }
 
 TEST(RandomWeights, KeepTheSizeOfRows) {

@@ -52,7 +52,8 @@ protected:
   mlir::FailureOr<ParameterOp> parameterOf(mlir::Operation *user,
                                            mlir::Value value);
   mlir::Value getWeight(llvm::ArrayRef<ParameterOp> parameters,
-                        llvm::StringRef pack, mlir::MemRefType type);
+                        llvm::StringRef pack, mlir::MemRefType type,
+                        ParameterOp scale = {});
   /// Its angles, a buffer of the frame.
   mlir::FailureOr<mlir::Value> getRotary(RopeOp op);
   static int64_t widthOf(mlir::Value rows) { return getRowWidth(rows); }

@@ -21,18 +21,19 @@ public:
   WeightOp weightOf(ParameterOp parameter) const;
 
   /// What the parameters name, of one layer and packed as `pack` says into one
-  /// weight, read at the builder's insertion point. `layer` is the converted
-  /// layer number, null if the weights have none.
+  /// weight, read at the builder's insertion point; their columns are
+  /// multiplied by `scale` if there is one. `layer` is the converted layer
+  /// number, null if the weights have none.
   mlir::Value get(mlir::OpBuilder &ops, llvm::ArrayRef<ParameterOp> parameters,
-                  mlir::Value frame, mlir::Value layer, llvm::StringRef pack,
-                  mlir::MemRefType type);
+                  ParameterOp scale, mlir::Value frame, mlir::Value layer,
+                  llvm::StringRef pack, mlir::MemRefType type);
 
   /// Writes the list of ranges to the module.
   void record();
 
 private:
   mlir::ModuleOp module;
-  llvm::StringMap<int64_t> first; ///< by "symbols packing"
+  llvm::StringMap<int64_t> first; ///< by "symbols packing scale"
   llvm::SmallVector<mlir::Attribute> ranges;
   int64_t next = 0;
 };

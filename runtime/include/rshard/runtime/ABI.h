@@ -20,7 +20,7 @@ extern "C" {
 
 /* Raised whenever anything on this page or the manifest's fields change; an
  * artifact states the one it was built for, and no other is read. */
-#define RSHARD_ABI_VERSION 5
+#define RSHARD_ABI_VERSION 6
 
 /* Row-major [rows, width], 64-byte aligned; the code knows the width. `rows` is
  * what this step uses: a pool counts its own rows and the largest received part
