@@ -166,58 +166,69 @@ Kernel makeLinear(Words words) {
   int64_t head = rotated.at(1), columns = rotated.at(0) * head, half = head / 2;
   bool norm = words.take("norm");
   double epsilon = norm ? words.bits() : 0;
-  size_t addresses =
-      2 + bias + residual + 2 * rotates + outputs.size() + (norm ? 2 : 0);
-  return {addresses, 1, [=](const Parameters &in) {
-            size_t next = 2;
-            Matrix x(in.addresses[norm ? addresses - 2 : 0], element, inputs),
-                scale(norm ? in.addresses[addresses - 1] : 0, Type::F32, 1),
-                w(in.addresses[1], element, inputs);
-            Matrix biases(bias ? in.addresses[next++] : 0, Type::F32, 1);
-            Matrix before(residual ? in.addresses[next++] : 0, element,
-                          outputs.front());
-            size_t positions = next, angles = next + 1;
-            next += 2 * rotates;
-            auto product = [&](int64_t row, int64_t of) {
-              double sum = 0, squares = 0;
-              for (int64_t k = 0; k != inputs; ++k) {
-                double value = x.get(row, k);
-                squares += value * value;
-                sum += value * (norm ? scale.get(k, 0) : 1) * w.get(of, k);
+  bool given = words.take("factors"), sums = words.take("squares");
+  size_t results = 2 + bias + residual + 2 * rotates;
+  size_t addresses = results + outputs.size() + given + sums;
+  return {
+      addresses, 1, [=](const Parameters &in) {
+        size_t next = 2;
+        Matrix x(in.addresses[0], element, inputs),
+            w(in.addresses[1], element, inputs);
+        Matrix factors(given ? in.addresses[results + outputs.size()] : 0,
+                       Type::F32, 1);
+        Matrix summed(sums ? in.addresses[addresses - 1] : 0, Type::F32,
+                      outputs.front() / 64);
+        Matrix biases(bias ? in.addresses[next++] : 0, Type::F32, 1);
+        Matrix before(residual ? in.addresses[next++] : 0, element,
+                      outputs.front());
+        size_t positions = next, angles = next + 1;
+        next += 2 * rotates;
+        auto product = [&](int64_t row, int64_t of) {
+          double sum = 0, squares = 0;
+          for (int64_t k = 0; k != inputs; ++k) {
+            double value = x.get(row, k);
+            squares += value * value;
+            sum += value * w.get(of, k);
+          }
+          if (given)
+            sum *= factors.get(row, 0);
+          if (norm)
+            sum /= std::sqrt(squares / static_cast<double>(inputs) + epsilon);
+          return sum + (bias ? biases.get(of, 0) : 0);
+        };
+        for (int64_t row = 0; row != in.numbers[0]; ++row) {
+          int64_t of = 0;
+          for (size_t y = 0; y != outputs.size(); ++y) {
+            Matrix out(in.addresses[next + y], result, outputs[y]);
+            for (int64_t column = 0; column != outputs[y]; ++column, ++of) {
+              // Gate and up in turn, in blocks of 8 rows.
+              int64_t gate = of / 8 * 16 + of % 8;
+              double value = product(row, gated ? gate : of);
+              if (activation)
+                value = activation(value);
+              if (gated)
+                value *= product(row, gate + 8);
+              if (residual)
+                value += before.get(row, column);
+              if (of < columns) {
+                Matrix table(in.addresses[angles], Type::F32, head);
+                int32_t position = integerAt(in.addresses[positions], row);
+                bool second = of % head >= half;
+                double other = product(row, second ? of - half : of + half),
+                       sine = table.get(position, half + of % half);
+                value = value * table.get(position, of % half) +
+                        (second ? other : -other) * sine;
               }
-              if (norm)
-                sum /=
-                    std::sqrt(squares / static_cast<double>(inputs) + epsilon);
-              return sum + (bias ? biases.get(of, 0) : 0);
-            };
-            for (int64_t row = 0; row != in.numbers[0]; ++row) {
-              int64_t of = 0;
-              for (size_t y = 0; y != outputs.size(); ++y) {
-                Matrix out(in.addresses[next + y], result, outputs[y]);
-                for (int64_t column = 0; column != outputs[y]; ++column, ++of) {
-                  // Gate and up in turn, in blocks of 8 rows.
-                  int64_t gate = of / 8 * 16 + of % 8;
-                  double value = product(row, gated ? gate : of);
-                  if (activation)
-                    value = activation(value);
-                  if (gated)
-                    value *= product(row, gate + 8);
-                  if (residual)
-                    value += before.get(row, column);
-                  if (of < columns) {
-                    Matrix table(in.addresses[angles], Type::F32, head);
-                    int32_t position = integerAt(in.addresses[positions], row);
-                    bool second = of % head >= half;
-                    double other = product(row, second ? of - half : of + half),
-                           sine = table.get(position, half + of % half);
-                    value = value * table.get(position, of % half) +
-                            (second ? other : -other) * sine;
-                  }
-                  out.set(row, column, value);
-                }
-              }
+              out.set(row, column, value);
+              if (sums)
+                summed.set(row, column / 64,
+                           value * value + (column % 64 != 0
+                                                ? summed.get(row, column / 64)
+                                                : 0));
             }
-          }};
+          }
+        }
+      }};
 }
 
 /// q, k, v, first, last, o, lse among the addresses, by number; and the rows of
@@ -288,12 +299,12 @@ Kernel makeNorm(Words words) {
   std::vector<int64_t> shape = words.numbers();
   int64_t heads = shape.at(0), width = shape.at(1);
   double epsilon = words.bits();
-  bool bias = words.take("bias");
+  bool scaled = words.take("scale"), bias = words.take("bias");
   Type element = words.type();
-  return {size_t(3) + bias, 1, [=](const Parameters &in) {
+  return {size_t(2) + scaled + bias, 1, [=](const Parameters &in) {
             Matrix x(in.addresses[0], element, width),
-                scale(in.addresses[1], Type::F32, 1),
-                biases(bias ? in.addresses[2] : 0, Type::F32, 1),
+                scale(scaled ? in.addresses[1] : 0, Type::F32, 1),
+                biases(bias ? in.addresses[1 + scaled] : 0, Type::F32, 1),
                 y(in.addresses.back(), element, width);
             for (int64_t row = 0; row != in.numbers[0] * heads; ++row) {
               double mean = 0, squares = 0;
@@ -305,8 +316,26 @@ Kernel makeNorm(Words words) {
                   1 / std::sqrt(squares / static_cast<double>(width) + epsilon);
               for (int64_t i = 0; i != width; ++i)
                 y.set(row, i,
-                      (x.get(row, i) - mean) * factor * scale.get(i, 0) +
+                      (x.get(row, i) - mean) * factor *
+                              (scaled ? scale.get(i, 0) : 1) +
                           (bias ? biases.get(i, 0) : 0));
+            }
+          }};
+}
+
+Kernel makeNormFactors(Words words) {
+  int64_t width = words.numbers().at(0);
+  double epsilon = words.bits();
+  return {2, 1, [=](const Parameters &in) {
+            Matrix squares(in.addresses[0], Type::F32, width / 64),
+                factors(in.addresses[1], Type::F32, 1);
+            for (int64_t row = 0; row != in.numbers[0]; ++row) {
+              double sum = 0;
+              for (int64_t i = 0; i != width / 64; ++i)
+                sum += squares.get(row, i);
+              factors.set(
+                  row, 0,
+                  1 / std::sqrt(sum / static_cast<double>(width) + epsilon));
             }
           }};
 }
@@ -474,7 +503,7 @@ std::optional<Kernel> make(Words words) {
     return makeAttention(words, 10, 2, {0, 1, 2, 3, 4, 5, 6, 9});
   }
   if (words.take("norm"))
-    return makeNorm(words);
+    return words.take("factors") ? makeNormFactors(words) : makeNorm(words);
   if (words.take("merge"))
     return makeMerge(words);
   if (words.take("columns"))

@@ -78,6 +78,8 @@ static SymbolRefAttr addKernel(cuda::KernelLibrary &library,
     params.gated = flag("gated");
     if (flag("norm"))
       params.normEpsilon = 1e-5;
+    params.factorsGiven = flag("factorsGiven");
+    params.sumsSquares = flag("sumsSquares");
     if (std::optional<int64_t> rotated = request.getInteger("rotatedHeads"))
       params.rotation = {*rotated, integer("headSize")};
     if (std::optional<StringRef> name = request.getString("schedule")) {
@@ -96,10 +98,13 @@ static SymbolRefAttr addKernel(cuda::KernelLibrary &library,
         request.getString("kind") == "layer" ? NormKind::Layer : NormKind::RMS;
     params.heads = heads;
     params.width = width;
+    params.scale = !flag("unscaled");
     params.bias = flag("bias");
     params.element = element;
     return library.norm(params);
   }
+  if (family == "norm_factors")
+    return library.normFactors(width, 1e-5);
   if (family == "activation")
     return library.activation(width, activation, element);
   if (family == "gated" && activation)

@@ -41,6 +41,13 @@ def products():
     # f16 has its own instructions; the odd shapes are the same code.
     plain = len(out)
     out += [one | {"element": "f16"} for one in out[:17:3] + out[17:22] + out[-10:-4]]
+    # Squares that one product sums, and factors that another takes.
+    sums = [product(inputs, 576, residual=True, sumsSquares=True) for inputs in (72, 1536)]
+    sums += [product(14336, 4096, residual=True, sumsSquares=True), product(192, 1088, bias=True, activation="gelu", sumsSquares=True)]
+    takes = [one | {"norm": True, "factorsGiven": True} for one in (product(64, 64), product(576, 1536, **gated), product(192, [200, 56], bias=True),
+             product(2048, [2048, 512, 512], rotatedHeads=40, headSize=64), product(4096, 14336, **gated),
+             product(576, 576, residual=True, sumsSquares=True))]
+    out += sums + takes
     # Normalised inputs: every number of rows of w in a block, parts of K for some warps, for all, and part of a part.
     out += [one | {"norm": True} for one in out[:plain] if one["inputs"] % 8 == 0 and "residual" not in one]
     # Queries and keys rotated on the way: whole heads in a tile, and parts of them.
@@ -83,6 +90,16 @@ def rotate(torch, x, heads, size, angles):
     cosines, sines = angles.cos()[:, None], angles.sin()[:, None]
     turned = torch.cat([a * cosines - b * sines, b * cosines + a * sines], dim=2)
     return torch.cat([turned.flatten(1), x[:, heads * size:]], dim=1)
+
+
+def squares(x):
+    """The sums of squares of every 64 columns of x [rows, columns]."""
+    return x.double().square().unflatten(1, (-1, 64)).sum(2)
+
+
+def raw(kernel):
+    """Whether the kernel reads its inputs before the norm."""
+    return "_norm_" in kernel.name or "_factors" in kernel.name
 
 
 class Product:
@@ -129,12 +146,10 @@ class Product:
         if request.get("norm"):
             # Rows of any size: small ones show the epsilon.
             self.raw = (self.x * torch.logspace(-3, 2, rows, device="cuda")[:, None]).to(self.element)
-            self.scale = 1 + random(inputs) / 2
             factor = (self.raw.double().square().mean(1, keepdim=True) + EPSILON).rsqrt()
-            self.x.copy_(self.raw.double() * factor * self.scale.double())
-            # Inputs are rounded when they have been scaled.
-            few = self.raw[:300]
-            self.own = finish((few.float() * self.scale).to(self.element), factor[:300])
+            self.x.copy_(self.raw.double() * factor)
+            self.own = finish(self.raw, factor)
+            self.factor = factor.float()
         self.expected = finish(self.x)
 
     def run(self, kernel, rows, in_place=False):
@@ -153,16 +168,25 @@ class Product:
         if self.rotation:
             arguments += [self.rotation[0][:rows], self.rotation[1]]
         arguments += [whole[:rows] for whole in wholes]
-        if "_norm_" in kernel.name:
+        if raw(kernel):
             arguments[0] = torch.full_like(self.x[:rows], math.nan)  # not read
-            arguments += [self.raw[:rows], self.scale]
+            arguments.append(self.raw[:rows])
+        if "_factors" in kernel.name:
+            arguments.append(self.factor[:rows])
+        if "_squares" in kernel.name:
+            sums = torch.full((rows + 3, self.outputs[0] // 64), math.nan, device="cuda")
+            wholes.append(sums)
+            arguments.append(sums[:rows])
         kernel(*arguments)
         torch.cuda.synchronize()
         return wholes
 
     def error(self, kernel, wholes, rows):
         worst = 0.0
-        for whole, expected in zip(wholes, self.own if "_norm_" in kernel.name else self.expected):
+        references = list(self.own if raw(kernel) else self.expected)
+        if "_squares" in kernel.name:
+            references.append(squares(references[0]))
+        for whole, expected in zip(wholes, references):
             reference = expected[:rows]
             scale = reference.abs() + reference.square().mean().sqrt()
             error = float(((whole[:rows].double() - reference).abs() / scale).max()) if reference.numel() else 0.0
@@ -219,7 +243,7 @@ def run(directory):
         kinds = {}
         for name, wholes in most.items():
             kind = next(kind for kind in ("small", "s256", "s", "p") if name.startswith(f"linear_{kind}"))
-            kinds.setdefault((kind, "_norm_" in name), []).append((name, wholes))
+            kinds.setdefault((kind, "_norm_" in name or "_factors" in name), []).append((name, wholes))
         for (name, first), *others in kinds.values():
             for other, wholes in others:
                 checks += 1

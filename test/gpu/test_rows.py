@@ -24,6 +24,9 @@ def requests():
                 out += [base | {"kernel": kernel, "activation": activation} for kernel in ("activation", "gated")]
             for kind in ("rms", "layer"):
                 out += [base | {"kernel": "norm", "kind": kind, "bias": bias} for bias in (False, True)]
+                out += [base | {"kernel": "norm", "kind": kind, "unscaled": True}]
+            if width % 64 == 0:
+                out.append(base | {"kernel": "norm_factors"})
             out.append(base | {"kernel": "embed", "table": element})
             out.append(base | {"kernel": "embed", "table": "f32", "constant": True, "accumulate": True})
         for heads, width in HEADS:
@@ -109,12 +112,21 @@ class Case:
         v = x.double()
         if request["kind"] == "layer":
             v = v - v.mean(-1, keepdim=True)
-        y = v / torch.sqrt((v * v).mean(-1, keepdim=True) + 1e-5) * scale.double()
-        arguments = [x.reshape(self.rows, self.width), scale]
+        y = v / torch.sqrt((v * v).mean(-1, keepdim=True) + 1e-5)
+        arguments = [x.reshape(self.rows, self.width)]
+        if not request.get("unscaled"):
+            y = y * scale.double()
+            arguments.append(scale)
         if request.get("bias"):
             y = y + bias.double()
             arguments.append(bias)
         self.finish(arguments, y.reshape(self.rows, self.width))
+
+    def norm_factors(self):
+        self.element, self.widths = self.torch.float32, [1]
+        squares = self.random(self.rows, self.width // 64).square() * 64
+        mean = squares.double().sum(1, keepdim=True) / self.width
+        self.finish([squares], (mean + 1e-5).rsqrt())
 
     def rope(self):
         torch, heads, d = self.torch, self.request["heads"], self.request["width"]

@@ -54,7 +54,7 @@ def shrink(request):
         queries = 2112 // head + 1 if "small" in request["schedule"] else 2
         return request | {"inputs": inputs, "outputs": [queries * head, head, head] if joined else [head],
                           "rotatedHeads": queries + 1 if joined else 1}
-    return request | {"inputs": inputs, "outputs": [200, 56, 24] if joined else [216]}
+    return request | {"inputs": inputs, "outputs": [200, 56, 24] if joined else [192] if request.get("sumsSquares") else [216]}
 
 
 def size_of(request):
@@ -137,8 +137,10 @@ def row_arguments(request, rows, a):
         return [*(a.reals(rows + 5, width) for _ in range(count)), a.below(rows, rows + 5),
                 *(a.empty(rows, width) for _ in range(count)), a.numbers(a.random.permutation(rows))]
     if family == "norm":
-        vectors = [a.reals(request["width"], kind="f32") for _ in range(2 if request.get("bias") else 1)]
+        vectors = [a.reals(request["width"], kind="f32") for there in (not request.get("unscaled"), request.get("bias")) if there]
         return [a.reals(rows, width), *vectors, y]
+    if family == "norm_factors":
+        return [a.reals(rows, width // 64, kind="f32"), a.empty(rows, kind="f32")]
     if family == "rope":
         widths = [width] + ([request["keyHeads"] * request["width"]] if "keyHeads" in request else [])
         return [*(a.reals(rows, one) for one in widths), a.below(rows, 100), a.reals(100, request["width"], kind="f32"),
@@ -156,8 +158,9 @@ def row_arguments(request, rows, a):
     raise ValueError(f"no arguments are known for the kernel {family}")
 
 
-def linear_arguments(request, rows, a, normalises):
-    """`normalises`: the kernel reads its inputs before the norm, and none behind it."""
+def linear_arguments(request, rows, a, name):
+    factors, squares = "_factors" in name, "_squares" in name
+    normalises = factors or "_norm_" in name  # reads its inputs before the norm, and none behind it
     columns, inputs = sum(request["outputs"]), request["inputs"]
     rows_of_weights = columns * (2 if request.get("gated") else 1)
     return [a.empty(rows, inputs, kind=request["element"]) if normalises else a.reals(rows, inputs), a.reals(rows_of_weights, inputs),
@@ -165,7 +168,9 @@ def linear_arguments(request, rows, a, normalises):
             *([a.reals(rows, columns)] if request.get("residual") else []),
             *([a.below(rows, 100), a.reals(100, request["headSize"], kind="f32")] if "rotatedHeads" in request else []),
             *(a.empty(rows, width) for width in request["outputs"]),
-            *([a.reals(rows, inputs), a.reals(inputs, kind="f32")] if normalises else [])]
+            *([a.reals(rows, inputs)] if normalises else []),
+            *([a.reals(rows, kind="f32")] if factors else []),
+            *([a.empty(rows, columns // 64, kind="f32")] if squares else [])]
 
 
 def attention_cases(request, a):
@@ -191,7 +196,7 @@ def cases_of(request, name, a):
         return attention_cases(request, a)
     if request["kernel"] == "linear":
         rows = {"small8": 7, "small16": 13}.get(request["schedule"], 150)
-        return [linear_arguments(request, rows, a, "_norm_" in name)]
+        return [linear_arguments(request, rows, a, name)]
     return [row_arguments(request, rows, a) for rows in (1, 37)]
 
 

@@ -129,10 +129,14 @@ void ConvertToKernels::runOnOperation() {
   }
   cuda::KernelLibrary kernels(module, schedule);
   WeightSlots weights(module);
-  cuda::SegmentKernels emitter(weights, kernels);
+  cuda::SegmentKernels emitter(weights, kernels, module);
   auto counts = convertSegments(module, emitter, *element);
   if (failed(counts) || failed(convertDriver(kernels)))
     return signalPassFailure();
+  if (emitter.needsFactors()) {
+    declareBuffer(cuda::squaresName, "workspace", emitter.squaresType());
+    declareBuffer(cuda::factorsName, "workspace", emitter.factorsType());
+  }
   weights.record();
   numKernels =
       llvm::count_if(cuda::getKernels(module).getOps<LLVM::LLVMFuncOp>(),

@@ -37,6 +37,10 @@ static std::string nameOf(const LinearParams &params,
             std::to_string(params.rotation->headSize);
   if (params.normEpsilon)
     name += "_norm_" + bitsName(*params.normEpsilon);
+  if (params.factorsGiven)
+    name += "_factors";
+  if (params.sumsSquares)
+    name += "_squares";
   return name;
 }
 
@@ -64,7 +68,9 @@ SymbolRefAttr KernelLibrary::linear(const LinearParams &params,
   const LinearSchedule &used = can ? schedule : *findLinearSchedule("small16");
   LinearParams own = params;
   if (!normalises(used))
-    own.normEpsilon.reset(); // x is normalised
+    own.normEpsilon.reset(); // x is normalised, or factors are given
+  if (!used.isForManyRows())
+    own.factorsGiven = own.sumsSquares = false;
   std::string name = nameOf(own, used);
   switch (used.kind) {
   case Kind::Small:
@@ -77,11 +83,51 @@ SymbolRefAttr KernelLibrary::linear(const LinearParams &params,
   llvm_unreachable("unknown kind of schedule");
 }
 
+static LinearParams withoutRotation(LinearParams params) {
+  params.rotation.reset();
+  return params;
+}
+
+bool KernelLibrary::pipelinesMany(const LinearParams &params) const {
+  return llvm::all_of(chooseLinearSchedules(params.weightRows(), params.inputs),
+                      [&](const LinearChoice &choice) {
+                        const LinearSchedule &schedule =
+                            pipelined && choice.schedule->isForManyRows()
+                                ? *pipelined
+                                : *choice.schedule;
+                        return choice.rows <= rowsWithoutFactors ||
+                               (schedule.isForManyRows() &&
+                                canPipeline(withoutRotation(params), schedule));
+                      });
+}
+
+bool KernelLibrary::canSumSquares(const LinearParams &params) const {
+  return params.outputs.size() == 1 && !params.gated && !params.rotation &&
+         params.result == params.element &&
+         params.outputs.front() % columnsOfSquare == 0 && pipelinesMany(params);
+}
+
+bool KernelLibrary::canTakeFactors(const LinearParams &params) const {
+  return pipelinesMany(params);
+}
+
 SmallVector<KernelLibrary::Variant>
 KernelLibrary::linear(const LinearParams &params) {
-  LinearParams plain = params;
-  plain.rotation.reset();
   SmallVector<Variant> variants;
+  auto add = [&](int64_t rows, const LinearParams &own,
+                 const LinearSchedule &schedule) {
+    SymbolRefAttr kernel = linear(own, schedule);
+    bool rotates = own.rotation && kernel;
+    if (!kernel)
+      kernel = linear(withoutRotation(own), schedule);
+    if (!variants.empty() && variants.back().kernel == kernel)
+      variants.back().rows = rows;
+    else
+      variants.push_back({rows, kernel, rotates});
+  };
+  LinearParams plain = withoutRotation(params), fewer = params;
+  fewer.factorsGiven = fewer.sumsSquares = false;
+  bool passes = params.factorsGiven || params.sumsSquares;
   for (const LinearChoice &choice :
        chooseLinearSchedules(params.weightRows(), params.inputs)) {
     if (choice.schedule->kind == LinearSchedule::Kind::Split &&
@@ -90,14 +136,11 @@ KernelLibrary::linear(const LinearParams &params) {
     const LinearSchedule &schedule =
         pipelined && choice.schedule->isForManyRows() ? *pipelined
                                                       : *choice.schedule;
-    SymbolRefAttr kernel = linear(params, schedule);
-    bool rotates = params.rotation && kernel;
-    if (!kernel)
-      kernel = linear(plain, schedule);
-    if (!variants.empty() && variants.back().kernel == kernel)
-      variants.back().rows = choice.rows;
-    else
-      variants.push_back({choice.rows, kernel, rotates});
+    if (passes && schedule.isForManyRows() &&
+        variants.back().rows < rowsWithoutFactors)
+      add(std::min(choice.rows, rowsWithoutFactors), fewer, schedule);
+    if (variants.empty() || choice.rows > variants.back().rows)
+      add(choice.rows, params, schedule);
   }
   return variants;
 }

@@ -164,6 +164,9 @@ void LinearEpilogue::writePanel(DeviceBuilder &k, int64_t panel,
     }
     return;
   }
+  std::array<Float, 2> squares;
+  if (params.sumsSquares)
+    squares.fill(k.constant(0.0));
   for (int64_t pair = 0; pair != shape.columns / 16; ++pair) {
     SmallVector<Float> values = group(k, panel, 2 * pair, accumulators);
     values.append(group(k, panel, 2 * pair + 1, accumulators));
@@ -175,10 +178,15 @@ void LinearEpilogue::writePanel(DeviceBuilder &k, int64_t panel,
         values[2 * i + 1] = values[2 * i + 1] + high;
       }
     SmallVector<Int> packed;
+    if (params.sumsSquares)
+      for (auto [i, value] : llvm::enumerate(values))
+        squares[i / 2 % 2] = k.fma(value, value, squares[i / 2 % 2]);
     for (size_t i = 0; i != 8; i += 2)
       packed.push_back(k.pack(values[i], values[i + 1], params.result));
     storeMatrices(k, address, packed);
   }
+  if (params.sumsSquares)
+    storeSquares(k, panel, squares);
 }
 
 void LinearEpilogue::copyPanel(DeviceBuilder &k, int64_t panel) {
@@ -239,6 +247,8 @@ void LinearEpilogue::storePanel(DeviceBuilder &k, int64_t panel) {
 
 void LinearEpilogue::finish(DeviceBuilder &k, ValueRange accumulators) {
   Values sums(accumulators);
+  if (params.factorsGiven)
+    applyFactors(k, sums);
   for (int64_t panel = 0; panel != shape.panelsPerTile; ++panel) {
     if (params.rotation && panel % 2 == 0)
       rotate(k, panel, sums);

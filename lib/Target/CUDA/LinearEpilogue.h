@@ -3,8 +3,9 @@
 //
 // What a pipelined matrix product does with a finished tile. Every warp works
 // alone: it turns its accumulators into panels of 16 rows in shared memory,
-// which the copy engine takes to global memory (bias, activation and gate on
-// the way in registers; the residual arrives where its panel will be).
+// which the copy engine takes to global memory (factors of a norm, bias,
+// activation and gate on the way in registers; the residual arrives where its
+// panel will be).
 //
 //===----------------------------------------------------------------------===//
 
@@ -13,6 +14,7 @@
 
 #include "LinearOperands.h"
 #include "rshard/Target/CUDA/LinearSchedule.h"
+#include <array>
 
 namespace rshard::cuda {
 
@@ -70,6 +72,13 @@ private:
   /// Turns this thread's accumulators of a box, whose first panel this is.
   void rotate(DeviceBuilder &k, int64_t panel,
               llvm::MutableArrayRef<mlir::Value> accumulators);
+  /// Multiplies this thread's accumulators by the factors of their rows.
+  void applyFactors(DeviceBuilder &k,
+                 llvm::MutableArrayRef<mlir::Value> accumulators);
+  /// Leaves the sums over a panel's columns of the squares of this thread's two
+  /// rows, of which each of four threads has a part.
+  void storeSquares(DeviceBuilder &k, int64_t panel,
+                    std::array<Float, 2> squares);
   void writePanel(DeviceBuilder &k, int64_t panel,
                   mlir::ValueRange accumulators);
   void copyPanel(DeviceBuilder &k, int64_t panel);

@@ -26,18 +26,29 @@ LinearOperands::LinearOperands(DeviceBuilder &k, const LinearParams &params,
   }
   for (size_t i = 0; i != params.outputs.size(); ++i)
     results.push_back(*next++);
-  if (params.normEpsilon) {
-    raw = k.asGlobal(*next++);
-    scale = k.asGlobal(*next++);
-  }
+  if (params.factorsGiven)
+    factors = k.asGlobal(*next++);
+  if (params.sumsSquares)
+    squares = k.asGlobal(*next++);
   rows = k.asInt(*next);
+}
+
+int64_t LinearOperands::input(const LinearParams &params) {
+  return params.normEpsilon || params.factorsGiven ? arguments(params) : 0;
 }
 
 int64_t LinearOperands::arguments(const LinearParams &params) {
   return 2 + (params.bias ? 1 : 0) + (params.residual ? 1 : 0) +
          (params.rotation ? 2 : 0) +
-         static_cast<int64_t>(params.outputs.size()) +
-         (params.normEpsilon ? 2 : 0);
+         static_cast<int64_t>(params.outputs.size());
+}
+
+int64_t LinearOperands::argumentOfFactors(const LinearParams &params) {
+  return input(params) + 1;
+}
+
+int64_t LinearOperands::argumentOfSquares(const LinearParams &params) {
+  return params.factorsGiven ? argumentOfFactors(params) + 1 : arguments(params);
 }
 
 bool rotatesHeads(const LinearParams &params, int64_t multiple) {

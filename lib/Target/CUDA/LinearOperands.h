@@ -22,16 +22,21 @@ namespace rshard::cuda {
 /// the kernel has them.
 struct LinearOperands {
   LinearOperands() = default;
-  /// `parameters` are in the order of KernelLibrary::linear.
+  /// `parameters` are in the order of KernelLibrary::linear, with raw in the
+  /// place of x where the kernel normalises it.
   LinearOperands(DeviceBuilder &k, const LinearParams &params,
                  mlir::ValueRange parameters);
-  /// How many arguments they come from.
+  /// The numbers of arguments: of the rows that are multiplied, how many there
+  /// are up to the last result, and of what follows.
+  static int64_t input(const LinearParams &params);
   static int64_t arguments(const LinearParams &params);
+  static int64_t argumentOfFactors(const LinearParams &params);
+  static int64_t argumentOfSquares(const LinearParams &params);
 
   mlir::Value x, w, residual;
   Global bias, positions, angles;
   llvm::SmallVector<mlir::Value> results;
-  Global raw, scale; ///< of the norm
+  Global factors, squares;
   Int rows;
 };
 

@@ -58,7 +58,7 @@ static Group deal(int64_t width, Type element) {
 SymbolRefAttr KernelLibrary::norm(const NormParams &params) {
   Group group = deal(params.width, params.element);
   int64_t perBlock = group.threads == 32 ? 4 : 1; // groups
-  int64_t width = params.width, output = params.bias ? 3 : 2;
+  int64_t width = params.width, output = 1 + params.scale + params.bias;
   Launch launch;
   launch.threads = group.threads * perBlock;
   launch.shared = group.threads == 32 ? 0 : 4 * group.threads / 32;
@@ -76,11 +76,10 @@ SymbolRefAttr KernelLibrary::norm(const NormParams &params) {
   std::string name =
       std::string(params.kind == NormKind::RMS ? "norm_rms_" : "norm_layer_") +
       std::to_string(params.heads) + "x" + std::to_string(width) + "_" +
-      bitsName(params.epsilon) + (params.bias ? "_bias_" : "_") +
-      elementName(params.element);
+      bitsName(params.epsilon) + (params.scale ? "_scale_" : "_") +
+      (params.bias ? "bias_" : "") + elementName(params.element);
   return define(name, launch, [&](DeviceBuilder &k, ValueRange in) {
-    Global x = k.asGlobal(in[0]), scale = k.asGlobal(in[1]),
-           y = k.asGlobal(in[output]);
+    Global x = k.asGlobal(in[0]), y = k.asGlobal(in[output]);
     Int groups = k.asInt(in.back()) * params.heads;
     Int inBlock = perBlock == 1 ? k.integer(0) : k.warp();
     Int number = k.block() * perBlock + inBlock;
@@ -137,26 +136,28 @@ SymbolRefAttr KernelLibrary::norm(const NormParams &params) {
       for (int64_t access = 0; access != group.accesses; ++access) {
         Int column = columnOf(access);
         auto write = [&] {
-          SmallVector<Float> results;
-          auto scales = loadElements(k, scale, k.widen(column), k.f32(),
-                                     std::min<int64_t>(group.count, 4),
-                                     /*constant=*/true);
-          SmallVector<Float> biases;
-          for (int64_t i = 4; i < group.count; i += 4)
-            llvm::append_range(
-                scales, loadElements(k, scale, k.widen(column + i), k.f32(), 4,
-                                     /*constant=*/true));
-          if (params.bias)
+          auto load = [&](Value vector) {
+            SmallVector<Float> out;
             for (int64_t i = 0; i < group.count; i += 4)
-              llvm::append_range(biases,
-                                 loadElements(k, k.asGlobal(in[2]),
-                                              k.widen(column + i), k.f32(),
-                                              std::min<int64_t>(group.count, 4),
-                                              /*constant=*/true));
+              llvm::append_range(
+                  out, loadElements(k, k.asGlobal(vector), k.widen(column + i),
+                                    k.f32(), std::min<int64_t>(group.count, 4),
+                                    /*constant=*/true));
+            return out;
+          };
+          SmallVector<Float> scales, biases, results;
+          if (params.scale)
+            scales = load(in[1]);
+          if (params.bias)
+            biases = load(in[output - 1]);
           for (int64_t i = 0; i != group.count; ++i) {
             Float value = values[access * group.count + i] * factor;
-            results.push_back(params.bias ? k.fma(value, scales[i], biases[i])
-                                          : value * scales[i]);
+            if (params.bias)
+              value = params.scale ? k.fma(value, scales[i], biases[i])
+                                   : value + biases[i];
+            else if (params.scale)
+              value = value * scales[i];
+            results.push_back(value);
           }
           storeElements(k, results, y, first + k.widen(column), params.element);
         };
@@ -165,6 +166,42 @@ SymbolRefAttr KernelLibrary::norm(const NormParams &params) {
         else
           k.when(column < width, write);
       }
+    });
+  });
+}
+
+SymbolRefAttr KernelLibrary::normFactors(int64_t width, double epsilon) {
+  constexpr int64_t perBlock = 8; // rows, of a warp each
+  int64_t sums = width / columnsOfSquare;
+  Launch launch;
+  launch.threads = 32 * perBlock;
+  launch.grid = {blocksOf(1, perBlock)};
+  launch.parameters = {pointer(0), pointer(1), rows(1)};
+  std::string name =
+      "norm_factors_" + std::to_string(width) + "_" + bitsName(epsilon);
+  return define(name, launch, [&](DeviceBuilder &k, ValueRange in) {
+    Int row = k.block() * perBlock + k.warp();
+    k.when(row < k.asInt(in.back()), [&] {
+      Float sum = k.constant(0.0);
+      for (int64_t first = 0; first < sums; first += 32) {
+        Int column = k.lane() + first;
+        auto read = [&] {
+          return k.loadFloat(k.asGlobal(in[0]), row * sums + column);
+        };
+        if (first + 32 <= sums)
+          sum = sum + read();
+        else
+          sum = sum + k.asFloat(k.choose(
+                          column < sums, TypeRange(k.f32()),
+                          [&] { return Values{read()}; },
+                          [&] { return Values{k.constant(0.0)}; })[0]);
+      }
+      sum = k.warpSum(sum);
+      Float mean = sum * (1.0 / static_cast<double>(width));
+      k.when(k.lane() == 0, [&] {
+        k.store(k.reciprocalSqrt(mean + epsilon),
+                k.at(k.asGlobal(in[1]), k.widen(row), k.f32()));
+      });
     });
   });
 }

@@ -196,9 +196,10 @@ SymbolRefAttr KernelLibrary::pipelinedLinear(const std::string &name,
   launch.overlap = Overlap::AtTheEnd;
   launch.waits = true;
   launch.grid = {blocksOf(0, schedule.tileRows)};
-  int64_t argument = 0;
-  launch.parameters = {kernel.inputs().map(params, argument++),
-                       weightMap(params, argument++, schedule.tileColumns)};
+  launch.parameters = {
+      kernel.inputs().map(params, LinearOperands::input(params)),
+      weightMap(params, 1, schedule.tileColumns)};
+  int64_t argument = 2;
   if (params.bias)
     launch.parameters.push_back(pointer(argument++));
   auto panelsOf = [&](int64_t width) {
@@ -219,6 +220,12 @@ SymbolRefAttr KernelLibrary::pipelinedLinear(const std::string &name,
     launch.parameters.push_back(panelsOf(width));
     ++argument;
   }
+  if (params.factorsGiven)
+    launch.parameters.push_back(
+        pointer(LinearOperands::argumentOfFactors(params)));
+  if (params.sumsSquares)
+    launch.parameters.push_back(
+        pointer(LinearOperands::argumentOfSquares(params)));
   launch.parameters.push_back(rows(0));
   return define(name, launch, [&](DeviceBuilder &k, ValueRange parameters) {
     kernel.build(k, parameters);

@@ -5,7 +5,6 @@
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "llvm/ADT/TypeSwitch.h"
-#include <numeric>
 
 using namespace mlir;
 using namespace rshard;
@@ -54,14 +53,83 @@ static cuda::NormParams paramsOf(NormOp op) {
   return params;
 }
 
+static bool canNormalise(NormOp norm) {
+  return KernelLibrary::canNormalise(paramsOf(norm));
+}
+
+SegmentKernels::SegmentKernels(WeightSlots &weights, KernelLibrary &kernels,
+                               ModuleOp module)
+    : SegmentEmitter(weights), kernels(kernels), scales(module, canNormalise) {}
+
+/// What a step of linears computes.
+static cuda::LinearParams paramsOf(const Step &step) {
+  auto op = cast<LinearOp>(step.root);
+  cuda::LinearParams params;
+  params.inputs = getRowWidth(op.getInput());
+  for (Value result : step.results())
+    params.outputs.push_back(getRowWidth(result));
+  params.element = elementOf(op.getInput());
+  params.result = elementOf(step.result);
+  params.activation = step.activation;
+  params.bias = !!op.getBias();
+  params.residual = !!step.residual;
+  params.gated = isa<GatedOp>(step.op);
+  if (NormOp norm = step.inputNorm)
+    params.normEpsilon = paramsOf(norm).epsilon;
+  params.factorsGiven = step.inputNorm && step.factorsGiven;
+  params.sumsSquares = step.sumsSquares;
+  if (isa<RopeOp>(step.op)) {
+    params.rotation.emplace();
+    for (Value result : step.results())
+      if (result.getDefiningOp<RopeOp>()) {
+        auto type = cast<ShapedType>(result.getType());
+        params.rotation->heads += type.getDimSize(1);
+        params.rotation->headSize = type.getDimSize(2);
+      }
+  }
+  return params;
+}
+
 FusionRules SegmentKernels::fusionRules() const {
-  return {.joinLinears = true,
-          .joinRopes = true,
-          .gatedLinears = 8,
-          .rotatedLinears = 64,
-          .inputNorms = [](NormOp norm) {
-            return KernelLibrary::canNormalise(paramsOf(norm));
-          }};
+  FusionRules rules;
+  rules.joinLinears = rules.joinRopes = true;
+  rules.gatedLinears = 8;
+  rules.rotatedLinears = 64;
+  rules.whyNormStays = [this](NormOp norm) -> StringRef {
+    if (!canNormalise(norm))
+      return "no product has a kernel for it";
+    return scales.canFold(norm) ? ""
+                                : "something else reads the products' weights";
+  };
+  rules.sumsSquares = [this](const Step &step) {
+    return kernels.canSumSquares(paramsOf(step));
+  };
+  rules.takesFactors = [this](const Step &step) {
+    return kernels.canTakeFactors(paramsOf(step));
+  };
+  return rules;
+}
+
+MemRefType SegmentKernels::squaresType() const {
+  int64_t sums = scales.widest() / KernelLibrary::columnsOfSquare;
+  return MemRefType::get({ShapedType::kDynamic, sums},
+                         Float32Type::get(ops.getContext()));
+}
+
+MemRefType SegmentKernels::factorsType() const {
+  return MemRefType::get({ShapedType::kDynamic, 1},
+                         Float32Type::get(ops.getContext()));
+}
+
+Value SegmentKernels::squares(Location loc, OpBuilder &at) {
+  return asKernelView(
+      at, loc, GetBufferOp::create(at, loc, squaresType(), frame, squaresName));
+}
+
+Value SegmentKernels::factors(Location loc, OpBuilder &at) {
+  usesFactors = true;
+  return asKernelView(
+      at, loc, GetBufferOp::create(at, loc, factorsType(), frame, factorsName));
 }
 
 LogicalResult SegmentKernels::run(Location loc, SymbolRefAttr kernel,
@@ -76,7 +144,8 @@ void SegmentKernels::emitCopy(Location loc, Value x, Value y) {
 }
 
 FailureOr<Value> SegmentKernels::weightOf(Operation *user, ValueRange values,
-                                          Type element, bool gated) {
+                                          Type element, bool gated,
+                                          Value scale) {
   SmallVector<ParameterOp> parameters;
   int64_t rows = 0;
   SmallVector<int64_t> shape;
@@ -95,7 +164,9 @@ FailureOr<Value> SegmentKernels::weightOf(Operation *user, ValueRange values,
                      : values.size() > 1 ? "join:" + elementName(element)
                      : isVector          ? std::string("vector")
                                          : "rows:" + elementName(element);
-  return getWeight(parameters, pack, MemRefType::get(shape, element));
+  ParameterOp columns =
+      scale ? scale.getDefiningOp<ParameterOp>() : ParameterOp();
+  return getWeight(parameters, pack, MemRefType::get(shape, element), columns);
 }
 
 LogicalResult SegmentKernels::emit(const Step &step, Value y) {
@@ -151,17 +222,8 @@ LogicalResult SegmentKernels::emit(const Step &step, Value y) {
 
 LogicalResult SegmentKernels::emitLinear(const Step &step, Value y) {
   auto op = cast<LinearOp>(step.root);
-  SmallVector<Value> results = llvm::to_vector<4>(step.results());
-  LinearParams params;
-  params.inputs = widthOf(op.getInput());
-  for (Value result : results)
-    params.outputs.push_back(widthOf(result));
-  params.element = elementOf(op.getInput());
-  params.result = elementOf(step.result);
-  params.activation = step.activation;
-  params.bias = !!op.getBias();
-  params.residual = !!step.residual;
-  params.gated = isa<GatedOp>(step.op);
+  LinearParams params = paramsOf(step);
+  NormOp norm = step.inputNorm;
   SmallVector<Value> matrices{op.getWeight()}, biases{op.getBias()};
   for (Operation *part : step.others) {
     if (auto rope = dyn_cast<RopeOp>(part))
@@ -170,7 +232,8 @@ LogicalResult SegmentKernels::emitLinear(const Step &step, Value y) {
     matrices.push_back(other.getWeight());
     biases.push_back(other.getBias());
   }
-  auto weight = weightOf(op, matrices, params.element, params.gated);
+  auto weight = weightOf(op, matrices, params.element, params.gated,
+                         norm ? norm.getScale() : Value());
   if (failed(weight))
     return failure();
   SmallVector<Value> arguments{at(op.getInput()), *weight};
@@ -183,23 +246,27 @@ LogicalResult SegmentKernels::emitLinear(const Step &step, Value y) {
   if (step.residual)
     arguments.push_back(at(step.residual));
   SmallVector<Value> behind;
-  for (Value result : results)
+  for (Value result : step.results())
     behind.push_back(at(result));
-  if (NormOp norm = step.inputNorm) {
-    params.normEpsilon = paramsOf(norm).epsilon;
-    behind.append({at(norm.getInput()), leftScales.lookup(norm)});
-  }
+  Location loc = step.op->getLoc();
+  if (norm)
+    behind.push_back(at(norm.getInput()));
+  if (params.factorsGiven)
+    behind.push_back(factors(loc, ops));
+  if (params.sumsSquares)
+    behind.push_back(squares(loc, ops));
   if (isa<RopeOp>(step.op))
     return emitRotated(step, params, arguments, behind);
   llvm::append_range(arguments, behind);
-  emitRun(ops, step.op->getLoc(), frame, kernels.linear(params), y, arguments);
+  emitRun(ops, loc, frame, kernels.linear(params), y, arguments);
   return success();
 }
 
 /// Linears and the rotation of the first of them. Variants that do not rotate
 /// leave it to a kernel behind them. Their operands are those in front of what
 /// rotates, and those behind.
-LogicalResult SegmentKernels::emitRotated(const Step &step, LinearParams params,
+LogicalResult SegmentKernels::emitRotated(const Step &step,
+                                          const LinearParams &params,
                                           ValueRange front, ValueRange behind) {
   auto rope = cast<RopeOp>(step.op);
   Location loc = rope.getLoc();
@@ -213,9 +280,7 @@ LogicalResult SegmentKernels::emitRotated(const Step &step, LinearParams params,
       rotated.push_back(at(result));
       heads.push_back(cast<ShapedType>(result.getType()).getDimSize(1));
     }
-  int64_t headSize = cast<ShapedType>(step.result.getType()).getDimSize(2);
-  params.rotation = {std::accumulate(heads.begin(), heads.end(), int64_t(0)),
-                     headSize};
+  int64_t headSize = params.rotation->headSize;
   Value turns[] = {at(rope.getPositions()), *angles};
   emitChoice(ops, loc, kernels.linear(params), rotated.front(),
              [&](OpBuilder &inner, const KernelLibrary::Variant &variant) {
@@ -263,10 +328,15 @@ LogicalResult SegmentKernels::emitEmbedding(const Step &step, Value y) {
 
 LogicalResult SegmentKernels::emitNorm(const Step &step, Value y) {
   auto op = cast<NormOp>(step.op);
-  auto scale = vectorOf(op, op.getScale());
-  if (failed(scale))
-    return failure();
-  SmallVector<Value> arguments{at(op.getInput()), *scale};
+  NormParams params = paramsOf(op);
+  params.scale = !step.leftToReaders; // else their weights hold it
+  SmallVector<Value> arguments{at(op.getInput())};
+  if (params.scale) {
+    auto scale = vectorOf(op, op.getScale());
+    if (failed(scale))
+      return failure();
+    arguments.push_back(*scale);
+  }
   if (op.getBias()) {
     auto bias = vectorOf(op, op.getBias());
     if (failed(bias))
@@ -274,20 +344,29 @@ LogicalResult SegmentKernels::emitNorm(const Step &step, Value y) {
     arguments.push_back(*bias);
   }
   arguments.push_back(y);
-  SymbolRefAttr kernel = kernels.norm(paramsOf(op));
+  SymbolRefAttr kernel = kernels.norm(params);
   Location loc = op.getLoc();
   if (!step.leftToReaders)
     return run(loc, kernel, arguments);
-  // Products of few rows normalise them as they read them.
-  leftScales[op] = *scale;
+  // Products of few rows do it as they read them.
   Value rows = memref::DimOp::create(ops, loc, y, 0);
-  Value few =
-      arith::ConstantIndexOp::create(ops, loc, KernelLibrary::rowsNormalised);
-  Value many =
-      arith::CmpIOp::create(ops, loc, arith::CmpIPredicate::ugt, rows, few);
-  auto branch = scf::IfOp::create(ops, loc, many, /*withElseRegion=*/false);
-  OpBuilder then = branch.getThenBodyBuilder();
-  RunOp::create(then, loc, kernel, frame, arguments);
+  auto above = [&](OpBuilder &at, int64_t bound, bool otherwise) {
+    Value most = arith::ConstantIndexOp::create(at, loc, bound);
+    Value more = arith::CmpIOp::create(at, loc, arith::CmpIPredicate::ugt, rows,
+                                       most);
+    return scf::IfOp::create(at, loc, more, otherwise);
+  };
+  auto branch = above(ops, KernelLibrary::rowsNormalised, false);
+  OpBuilder inner = branch.getThenBodyBuilder();
+  if (step.factorsGiven) {
+    // Those of many rows want factors alone.
+    auto many = above(inner, KernelLibrary::rowsWithoutFactors, true);
+    OpBuilder then = many.getThenBodyBuilder();
+    RunOp::create(then, loc, kernels.normFactors(params.width, params.epsilon),
+                  frame, ValueRange{squares(loc, then), factors(loc, then)});
+    inner = many.getElseBodyBuilder();
+  }
+  RunOp::create(inner, loc, kernel, frame, arguments);
   return success();
 }
 

@@ -4,6 +4,7 @@
 #ifndef RSHARD_LIB_TARGET_CUDA_SEGMENTKERNELS_H
 #define RSHARD_LIB_TARGET_CUDA_SEGMENTKERNELS_H
 
+#include "NormScales.h"
 #include "rshard/Target/CUDA/KernelLibrary.h"
 #include "rshard/Target/Segment/SegmentEmitter.h"
 
@@ -24,10 +25,15 @@ void emitChoice(
 /// Emits the steps of segments as runs of kernels.
 class SegmentKernels : public SegmentEmitter {
 public:
-  SegmentKernels(WeightSlots &weights, KernelLibrary &kernels)
-      : SegmentEmitter(weights), kernels(kernels) {}
+  SegmentKernels(WeightSlots &weights, KernelLibrary &kernels,
+                 mlir::ModuleOp module);
 
   FusionRules fusionRules() const override;
+  /// Whether the segments need the buffers of squares, in rows of the widest
+  /// norm's, and of factors.
+  bool needsFactors() const { return usesFactors; }
+  mlir::MemRefType squaresType() const;
+  mlir::MemRefType factorsType() const;
 
 protected:
   mlir::LogicalResult emit(const Step &step, mlir::Value y) override;
@@ -35,8 +41,10 @@ protected:
 
 private:
   mlir::LogicalResult emitNorm(const Step &step, mlir::Value y);
+  mlir::Value squares(mlir::Location loc, mlir::OpBuilder &at);
+  mlir::Value factors(mlir::Location loc, mlir::OpBuilder &at);
   mlir::LogicalResult emitLinear(const Step &step, mlir::Value y);
-  mlir::LogicalResult emitRotated(const Step &step, LinearParams params,
+  mlir::LogicalResult emitRotated(const Step &step, const LinearParams &params,
                                   mlir::ValueRange front,
                                   mlir::ValueRange behind);
   mlir::LogicalResult emitEmbedding(const Step &step, mlir::Value y);
@@ -44,9 +52,11 @@ private:
   /// Weights as the kernels read them: matrices and tables [N, K] of `element`,
   /// vectors f32 [N]. Several are one, one below the other or, for a gated
   /// product, in blocks of 8 rows in turn.
+  /// With `scale`, the columns are multiplied by that vector.
   mlir::FailureOr<mlir::Value> weightOf(mlir::Operation *user,
                                         mlir::ValueRange values,
-                                        mlir::Type element, bool gated = false);
+                                        mlir::Type element, bool gated = false,
+                                        mlir::Value scale = {});
   mlir::FailureOr<mlir::Value> vectorOf(mlir::Operation *user,
                                         mlir::Value value) {
     return weightOf(user, value, ops.getF32Type());
@@ -55,9 +65,14 @@ private:
                           mlir::ValueRange arguments);
 
   KernelLibrary &kernels;
-  /// Of norms that products may compute: their own step comes first.
-  llvm::DenseMap<mlir::Operation *, mlir::Value> leftScales;
+  NormScales scales;
+  bool usesFactors = false;
 };
+
+/// The frame's buffers for the sums of squares that products leave, and for
+/// what norms make of them.
+constexpr llvm::StringLiteral squaresName = "norm.squares";
+constexpr llvm::StringLiteral factorsName = "norm.factors";
 
 } // namespace rshard::cuda
 

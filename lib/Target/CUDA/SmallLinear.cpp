@@ -13,9 +13,9 @@
 // operand whose registers an access fills in their order: nothing is moved
 // between its registers either, which would wait for the access.
 //
-// Inputs that are to be normalised are scaled on their way to the products and
-// their squares summed; a row's factor, which all of its products share, is
-// applied to the sums.
+// The squares of inputs that are to be normalised are summed on their way to
+// the products; a row's factor, which all of its products share, is applied to
+// the sums.
 //
 // Where queries and keys are rotated, a block has 8 rows of the first half of a
 // head and the 8 of the second that they are turned with.
@@ -75,7 +75,7 @@ private:
   /// `width` of them; a single one is not packed.
   Values load(DeviceBuilder &k, Global from, bool streamed);
   /// Eight values of x from `i` on, of this thread's row number `row`; with a
-  /// norm they are scaled, and their squares go to `squares`.
+  /// norm their squares go to `squares`.
   Values loadInputs(DeviceBuilder &k, size_t row, Int first, int64_t i, Int at,
                     bool whole, Value &squares);
   void finish(DeviceBuilder &k);
@@ -93,7 +93,6 @@ private:
   int64_t width, perPart, parts, pitch;
 
   LinearOperands operands;
-  Global scale; ///< of the norm, from this thread's values of K on
   Int shared, firstRow, firstWeight, inRow;
   Int position;
   Float cosine, sine;
@@ -109,8 +108,7 @@ bool canRotateFew(const LinearParams &params) {
 void SmallLinear::build(DeviceBuilder &k, ValueRange parameters) {
   operands = LinearOperands(k, params, parameters);
   Int rows = operands.rows;
-  Global x = params.normEpsilon ? operands.raw : k.asGlobal(operands.x),
-         w = k.asGlobal(operands.w);
+  Global x = k.asGlobal(operands.x), w = k.asGlobal(operands.w);
   shared = k.sharedMemory();
   firstRow = k.block() / blocks() * rowsOfX;
   firstWeight = k.block() % blocks() * weightRows();
@@ -138,9 +136,6 @@ void SmallLinear::build(DeviceBuilder &k, ValueRange parameters) {
                          k.integer(params.weightRows() - 1)));
   for (int64_t i = 0; i != rowsOfX / 8; ++i)
     ownX.push_back(rowOf(x, firstRow + eighth + 8 * i, rows - 1));
-
-  if (params.normEpsilon)
-    scale = k.at(operands.scale, k.widen(inRow), k.f32());
 
   // The sums of products, then those of squares.
   Values sums(static_cast<size_t>(4 * groups + rowsOfX / 8), k.constant(0.0));
@@ -280,26 +275,10 @@ Values SmallLinear::loadInputs(DeviceBuilder &k, size_t row, Int first,
                            i, at, whole, /*streamed=*/false);
   if (!params.normEpsilon)
     return eight;
-  SmallVector<Type> types(perThread, k.f32());
-  auto read = [&] {
-    Values scales;
-    for (int64_t j = 0; j != perThread; j += 4)
-      for (Float one : loadElements(k, scale, k.widen(first) + (i + j), k.f32(),
-                                    4, /*constant=*/true))
-        scales.push_back(one);
-    return scales;
-  };
-  Values scales =
-      whole ? read() : k.choose(at + i < params.inputs, types, read, [&] {
-        return Values(perThread, k.constant(0.0));
-      });
   Float sum = k.asFloat(squares);
-  for (size_t pair = 0; pair != eight.size(); ++pair) {
-    auto [low, high] = k.unpack(k.asInt(eight[pair]), params.element);
+  for (Value pair : eight) {
+    auto [low, high] = k.unpack(k.asInt(pair), params.element);
     sum = k.fma(high, high, k.fma(low, low, sum));
-    eight[pair] =
-        k.pack(low * k.asFloat(scales[2 * pair]),
-               high * k.asFloat(scales[2 * pair + 1]), params.element);
   }
   squares = sum;
   return eight;
@@ -395,7 +374,8 @@ SymbolRefAttr KernelLibrary::smallLinear(const std::string &name,
   launch.overlap = Overlap::AtOnce;
   launch.waits = true;
   launch.grid = {blocksOf(0, schedule.tileRows)};
-  for (int64_t i = 0; i != LinearOperands::arguments(params); ++i)
+  launch.parameters = {pointer(LinearOperands::input(params))};
+  for (int64_t i = 1; i != LinearOperands::arguments(params); ++i)
     launch.parameters.push_back(pointer(i));
   launch.parameters.push_back(rows(0));
   return define(name, launch, [&](DeviceBuilder &k, ValueRange parameters) {

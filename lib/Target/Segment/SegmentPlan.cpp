@@ -236,7 +236,7 @@ LogicalResult SegmentPlan::collectSteps() {
     joinRopes();
   if (rules.rotatedLinears)
     joinRotations();
-  if (rules.inputNorms)
+  if (rules.whyNormStays)
     leaveNorms();
   remarkFusion(segment, steps);
 

@@ -14,24 +14,28 @@
 
 // Queries, keys and values are one product of one weight.
 // CHECK: module attributes {rshard.weight_slots = [
-// CHECK-SAME: {count = 3 : i64, first = 0 : i64, pack = "vector", weights = [@scale]}
-// CHECK-SAME: {count = 3 : i64, first = 3 : i64, pack = "join:bf16", weights = [@wq, @wk, @wv]}
+// CHECK-SAME: {count = 3 : i64, first = 0 : i64, pack = "join:bf16", scale = @scale, weights = [@wq, @wk, @wv]}
+// A norm that stays has its own scale.
+// CHECK-SAME: {count = 3 : i64, first = 3 : i64, pack = "vector", weights = [@scale]}
+// CHECK-SAME: {count = 3 : i64, first = 6 : i64, pack = "rows:bf16", weights = [@wo]}
+// CHECK-SAME: {count = 3 : i64, first = 9 : i64, pack = "rows:bf16", scale = @scale, weights = [@wn]}
 // CHECK: rshard.buffer @workspace rows "workspace" : memref<?x64xbf16>
+// CHECK: rshard.buffer @norm.squares rows "workspace" : memref<?x1xf32>
+// CHECK: rshard.buffer @norm.factors rows "workspace" : memref<?x1xf32>
 
 // CHECK-LABEL: func.func private @enter(
 // CHECK-SAME: %[[LAYER:.*]]: index, %[[FRAME:.*]]: !rshard.frame, %[[X:[^:]*]]: {{[^%]*}}, %[[P:[^:]*]]: {{[^%]*}}, %[[Q:[^:]*]]: {{[^%]*}}, %[[K:[^:]*]]: {{[^%]*}}, %[[V:[^:]*]]:
-// CHECK: %[[SCALE:.*]] = rshard.get_weight %[[FRAME]], 0[%[[LAYER]]] : memref<64xf32>
-// The product of few rows normalises its inputs itself.
+// The product of few rows normalises its inputs itself. Its weight holds the scale.
 // CHECK: %[[MANY:.*]] = arith.cmpi ugt, %{{.*}}, %c8
 // CHECK: scf.if %[[MANY]] {
-// CHECK-NEXT: rshard.run @kernels::@norm_rms_1x64_3727c5ac_bf16 of %[[FRAME]](%[[X]], %[[SCALE]], %[[N:.*]]) :
+// CHECK-NEXT: rshard.run @kernels::@norm_rms_1x64_3727c5ac_bf16 of %[[FRAME]](%[[X]], %[[N:.*]]) :
 // CHECK-NEXT: }
-// CHECK: %[[W:.*]] = rshard.get_weight %[[FRAME]], 3[%[[LAYER]]] : memref<128x64xbf16>
+// CHECK: %[[W:.*]] = rshard.get_weight %[[FRAME]], 0[%[[LAYER]]] : memref<128x64xbf16>
 // A kernel for few rows and one for many.
 // CHECK: scf.if
-// CHECK: rshard.run @kernels::@linear_small{{.*}}_norm_3727c5ac of %[[FRAME]](%[[N]], %[[W]], %[[Q]], %[[K]], %[[V]], %[[X]], %[[SCALE]]) :
+// CHECK: rshard.run @kernels::@linear_small{{.*}}_norm_3727c5ac of %[[FRAME]](%[[N]], %[[W]], %[[Q]], %[[K]], %[[V]], %[[X]]) :
 // CHECK: } else {
-// CHECK: rshard.run @kernels::@linear_p{{[^_]*}}_64x64_32_32_bf16 of %[[FRAME]](%[[N]], %[[W]], %[[Q]], %[[K]], %[[V]], %[[X]], %{{.*}}) :
+// CHECK: rshard.run @kernels::@linear_p{{[^_]*}}_64x64_32_32_bf16 of %[[FRAME]](%[[N]], %[[W]], %[[Q]], %[[K]], %[[V]], %[[X]]) :
 // RoPE in place of the queries and keys, in one launch.
 // CHECK: rshard.run @kernels::@rope_4_2x16_bf16 of %[[FRAME]](%[[Q]], %[[K]], %[[P]], %{{.*}}, %[[Q]], %[[K]]) :
 // CHECK-LABEL: func.func private @leave(
@@ -45,11 +49,21 @@
 // What else reads a norm's result needs it.
 // CHECK-LABEL: func.func private @norms(
 // CHECK-SAME: %[[X:[^:]*]]: memref<?x64xbf16{{[^%]*}}%[[Y:[^:]*]]: memref<?x64xbf16{{[^%]*}}%[[Z:[^:]*]]: memref
-// CHECK: rshard.run @kernels::@norm_rms_1x64_3727c5ac_bf16 of
+// CHECK: rshard.run @kernels::@norm_rms_1x64_3727c5ac_scale_bf16 of
 // CHECK-NOT: _norm_
-// CHECK: rshard.run @kernels::@linear_{{.*}}_residual of %{{.*}}(%{{.*}}, %{{.*}}, %{{.*}}, %[[Y]]) :
-// CHECK: rshard.run @kernels::@linear_small{{.*}}_residual_norm_3727c5ac of %{{.*}}(%{{.*}}, %{{.*}}, %[[Y]], %[[Z]], %[[Y]], %{{.*}}) :
-// CHECK: rshard.run @kernels::@linear_p{{.*}}_residual of %{{.*}}(%{{.*}}, %{{.*}}, %[[Y]], %[[Z]], %[[Y]], %{{.*}}) :
+// CHECK: rshard.run @kernels::@linear_{{.*}}_residual of %{{.*}}(%{{.*}}, %{{.*}}, %[[N:.*]], %[[Y]], %[[SQUARES:.*]]) :
+// Of many rows, it sums the squares for the norm behind it.
+// CHECK: rshard.run @kernels::@linear_p{{.*}}_residual_squares of %{{.*}}(%{{.*}}, %{{.*}}, %[[N]], %[[Y]], %[[SQUARES]]) :
+// CHECK: %[[SOME:.*]] = arith.cmpi ugt, %[[ROWS:.*]], %c8
+// CHECK: scf.if %[[SOME]] {
+// CHECK: %[[MANY:.*]] = arith.cmpi ugt, %[[ROWS]], %c256
+// CHECK: scf.if %[[MANY]] {
+// CHECK: rshard.run @kernels::@norm_factors_64_3727c5ac of %{{.*}}(%[[SQUARES:.*]], %[[FACTORS:.*]]) :
+// CHECK: } else {
+// CHECK-NEXT: rshard.run @kernels::@norm_rms_1x64_3727c5ac_bf16 of %{{.*}}(%[[Y]], %[[N:.*]]) :
+// CHECK: rshard.run @kernels::@linear_small8{{.*}}_residual_norm_3727c5ac of %{{.*}}(%[[N]], %[[W:.*]], %[[Y]], %[[Z]], %[[Y]], %[[FACTORS:.*]]) :
+// CHECK: rshard.run @kernels::@linear_s256_64x64_bf16_residual of %{{.*}}(%[[N]], %[[W]], %[[Y]], %[[Z]], %[[Y]], %[[FACTORS]]) :
+// CHECK: rshard.run @kernels::@linear_p{{[^_]*}}_64x64_bf16_residual_factors of %{{.*}}(%[[N]], %[[W]], %[[Y]], %[[Z]], %[[Y]], %[[FACTORS]]) :
 // CHECK-LABEL: func.func @step(
 // CHECK-SAME: %[[FRAME:.*]]: !rshard.frame
 // CHECK: call @enter(
@@ -72,6 +86,8 @@ rshard.weight @scale "layers.{}.norm" layers [0, 3) : tensor<64xf32>
 rshard.weight @wq "layers.{}.q" layers [0, 3) : tensor<64x64xf32>
 rshard.weight @wk "layers.{}.k" layers [0, 3) : tensor<32x64xf32>
 rshard.weight @wv "layers.{}.v" layers [0, 3) : tensor<32x64xf32>
+rshard.weight @wo "layers.{}.o" layers [0, 3) : tensor<64x64xf32>
+rshard.weight @wn "layers.{}.n" layers [0, 3) : tensor<64x64xf32>
 rshard.rotary @rope [1.0, 0.1, 0.01, 0.001, 0.0001, 0.00001, 0.000001, 0.0000001] scale 1.0
 rshard.buffer @rotary.rope rows "positions" : memref<?x16xf32>
 rshard.buffer @comp.x rows "comp" : memref<?x64xbf16>
@@ -105,12 +121,13 @@ func.func private @leave(%layer: index, %a: tensor<?x4x16xbf16>, %b: tensor<?x4x
 }
 func.func private @norms(%layer: index, %x: tensor<?x64xbf16>) -> (tensor<?x64xbf16>, tensor<?x64xbf16>) {
   %s = rshard.parameter @scale[%layer] : tensor<64xf32>
-  %wq = rshard.parameter @wq[%layer] : tensor<64x64xf32>
+  %wo = rshard.parameter @wo[%layer] : tensor<64x64xf32>
+  %wn = rshard.parameter @wn[%layer] : tensor<64x64xf32>
   %n = rshard.norm rms %x, %s eps 1.0e-05 : tensor<?x64xbf16>, tensor<64xf32>
-  %a = rshard.linear %n, %wq : (tensor<?x64xbf16>, tensor<64x64xf32>) -> tensor<?x64xbf16>
+  %a = rshard.linear %n, %wo : (tensor<?x64xbf16>, tensor<64x64xf32>) -> tensor<?x64xbf16>
   %b = rshard.add %a, %n : tensor<?x64xbf16>
   %m = rshard.norm rms %b, %s eps 1.0e-05 : tensor<?x64xbf16>, tensor<64xf32>
-  %c = rshard.linear %m, %wq : (tensor<?x64xbf16>, tensor<64x64xf32>) -> tensor<?x64xbf16>
+  %c = rshard.linear %m, %wn : (tensor<?x64xbf16>, tensor<64x64xf32>) -> tensor<?x64xbf16>
   %d = rshard.add %b, %c : tensor<?x64xbf16>
   return %b, %d : tensor<?x64xbf16>, tensor<?x64xbf16>
 }

@@ -5,6 +5,8 @@
 rshard.weight @scale "scale" : tensor<128xf32>
 rshard.weight @w "w" : tensor<128x128xf32>
 rshard.weight @w2 "w2" : tensor<128x128xf32>
+rshard.weight @own "own" : tensor<128x128xf32>
+rshard.weight @next "next" : tensor<128x128xf32>
 rshard.weight @b "b" : tensor<128xf32>
 rshard.rotary @r64 [1.0, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.29, 0.28, 0.27, 0.26, 0.25, 0.24, 0.23, 0.22,
                     0.21, 0.2, 0.19, 0.18, 0.17, 0.16, 0.15, 0.14, 0.13, 0.12, 0.11, 0.1, 0.09, 0.08, 0.07, 0.06] scale 1.0
@@ -18,13 +20,34 @@ rshard.table @comp.position
 
 func.func private @taken(%layer: index, %x: tensor<?x128xbf16>, %p: tensor<?xi32>) -> tensor<?x2x64xbf16> {
   %s = rshard.parameter @scale : tensor<128xf32>
-  %w = rshard.parameter @w : tensor<128x128xf32>
+  %w = rshard.parameter @own : tensor<128x128xf32>
   // CHECK-DAG: [[#@LINE + 1]]:{{.*}}: remark: [Passed] leave-norm {{.*}}Function=taken | Reason="products of few rows compute it themselves"
   %n = rshard.norm rms %x, %s eps 1.0e-05 : tensor<?x128xbf16>, tensor<128xf32>
   %q = rshard.linear %n, %w : (tensor<?x128xbf16>, tensor<128x128xf32>) -> tensor<?x2x64xbf16>
   // CHECK-DAG: [[#@LINE + 1]]:{{.*}}: remark: [Passed] fuse {{.*}}Function=taken | Kernel="rshard.linear + rshard.rope"
   %r = rshard.rope %q at %p by @r64 : tensor<?x2x64xbf16>, tensor<?xi32>
   return %r : tensor<?x2x64xbf16>
+}
+
+func.func private @shared(%layer: index, %x: tensor<?x128xbf16>) -> tensor<?x128xbf16> {
+  %s = rshard.parameter @scale : tensor<128xf32>
+  %w = rshard.parameter @w : tensor<128x128xf32>
+  // CHECK-DAG: [[#@LINE + 1]]:{{.*}}: remark: [Missed] leave-norm {{.*}}Function=shared | Reason="something else reads the products' weights"
+  %n = rshard.norm rms %x, %s eps 1.0e-05 : tensor<?x128xbf16>, tensor<128xf32>
+  %q = rshard.linear %n, %w : (tensor<?x128xbf16>, tensor<128x128xf32>) -> tensor<?x128xbf16>
+  return %q : tensor<?x128xbf16>
+}
+
+func.func private @passed(%layer: index, %x: tensor<?x128xbf16>) -> (tensor<?x128xbf16>, tensor<?x128xbf16>) {
+  %s = rshard.parameter @scale : tensor<128xf32>
+  %w = rshard.parameter @w : tensor<128x128xf32>
+  %next = rshard.parameter @next : tensor<128x128xf32>
+  %y = rshard.linear %x, %w : (tensor<?x128xbf16>, tensor<128x128xf32>) -> tensor<?x128xbf16>
+  %a = rshard.add %x, %y : tensor<?x128xbf16>
+  // CHECK-DAG: [[#@LINE + 1]]:{{.*}}: remark: [Passed] leave-norm {{.*}}Function=passed | Reason="products of few and of many rows compute it themselves"
+  %n = rshard.norm rms %a, %s eps 1.0e-05 : tensor<?x128xbf16>, tensor<128xf32>
+  %q = rshard.linear %n, %next : (tensor<?x128xbf16>, tensor<128x128xf32>) -> tensor<?x128xbf16>
+  return %a, %q : tensor<?x128xbf16>, tensor<?x128xbf16>
 }
 
 func.func private @layernorm(%layer: index, %x: tensor<?x128xbf16>, %p: tensor<?xi32>) -> tensor<?x2x64xbf16> {
@@ -100,6 +123,8 @@ func.func @step(%frame: !rshard.frame) {
   %o = rshard.get_buffer %frame[@pool.other] : memref<?x128xbf16>
   %p = rshard.get_table %frame[@comp.position] : memref<?xi32>
   rshard.launch @taken layer %c0 of %frame ins(%x, %p) outs(%q) : (memref<?x128xbf16>, memref<?xi32>) -> memref<?x128xbf16>
+  rshard.launch @shared layer %c0 of %frame ins(%x) outs(%q) : (memref<?x128xbf16>) -> memref<?x128xbf16>
+  rshard.launch @passed layer %c0 of %frame ins(%x) outs(%o, %q) : (memref<?x128xbf16>) -> (memref<?x128xbf16>, memref<?x128xbf16>)
   rshard.launch @layernorm layer %c0 of %frame ins(%x, %p) outs(%q) : (memref<?x128xbf16>, memref<?xi32>) -> memref<?x128xbf16>
   rshard.launch @head_norm layer %c0 of %frame ins(%x, %p) outs(%o, %q) : (memref<?x128xbf16>, memref<?xi32>) -> (memref<?x128xbf16>, memref<?x128xbf16>)
   rshard.launch @apart layer %c0 of %frame ins(%x, %p) outs(%q) : (memref<?x128xbf16>, memref<?xi32>) -> memref<?x128xbf16>

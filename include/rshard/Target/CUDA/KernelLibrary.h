@@ -52,8 +52,15 @@ struct LinearParams {
   bool bias = false; ///< one f32 for each row of w
   bool residual = false;
   bool gated = false;
-  /// x is normalised first: x * scale / sqrt(mean of squares + this).
+  /// x is normalised: x / sqrt(mean of squares + this). (w holds the norm's
+  /// scale.)
   std::optional<double> normEpsilon;
+  /// With a norm: kernels for many rows are given what x's rows are multiplied
+  /// with.
+  bool factorsGiven = false;
+  /// Kernels for many rows sum the squares of y's rows, for a norm behind. With
+  /// a norm in front only if its factors are given.
+  bool sumsSquares = false;
   /// Every result is whole heads; without bias, activation and residual.
   std::optional<Rotation> rotation;
 
@@ -80,13 +87,14 @@ struct AttentionScratch {
 };
 AttentionScratch attentionScratch(const AttentionParams &params);
 
-/// y = normalise(x) * scale (+ bias) over `heads` groups of `width` elements a
-/// row; all groups share scale and bias, which are f32.
+/// y = normalise(x) (* scale) (+ bias) over `heads` groups of `width` elements
+/// a row; all groups share scale and bias, which are f32.
 struct NormParams {
   NormKind kind = NormKind::RMS;
   int64_t heads = 1;
   int64_t width = 0;
   double epsilon = 1e-5;
+  bool scale = true;
   bool bias = false;
   mlir::Type element;
 };
@@ -120,16 +128,27 @@ public:
   /// The variants are in ascending order of rows, the last one takes any
   /// number.
   ///
-  /// With `normEpsilon` (..., raw[?,K], scale[K] f32) follow, which the
-  /// variants for up to rowsNormalised rows read: they normalise raw, and x may
-  /// be anything. The others take x as it is.
+  /// With `normEpsilon` follows raw[?,K], which the variants for up to
+  /// rowsNormalised rows read: they normalise raw, and x may be anything. The
+  /// others take x, which is normalised; with `factorsGiven` those for more
+  /// than rowsWithoutFactors rows read raw too, and factor[?] f32, which
+  /// follows. With `sumsSquares` these variants write squares[?,N/64] f32 of y,
+  /// which come last: of every row, a sum for each 64 columns.
   llvm::SmallVector<Variant> linear(const LinearParams &params);
   /// Up to so many rows, products normalise their inputs themselves. (The
   /// kernel for 16 has no registers left for it.)
   static constexpr int64_t rowsNormalised = 8;
+  /// Up to so many rows, products neither sum squares nor take factors: beyond,
+  /// all of them are pipelined.
+  static constexpr int64_t rowsWithoutFactors = 256;
+  static constexpr int64_t columnsOfSquare = 64;
   /// Whether a product of the norm's results can: root mean square over whole
-  /// rows of bf16, in accesses of 16 bytes. (In f16 x * scale may overflow.)
+  /// rows of bf16, in accesses of 16 bytes. (In f16 w * scale may overflow.)
   static bool canNormalise(const NormParams &params);
+  /// Whether the kernels for many rows can sum the squares of the product's
+  /// results, and take factors of its inputs.
+  bool canSumSquares(const LinearParams &params) const;
+  bool canTakeFactors(const LinearParams &params) const;
   /// The same with one schedule, for any number of rows; one without a
   /// pipeline where a pipeline cannot address the operands. Null if a rotation
   /// is asked for that the schedule cannot do.
@@ -153,8 +172,12 @@ public:
   /// attentionScratch.
   llvm::SmallVector<Variant> attention(const AttentionParams &params);
 
-  /// (x[?,H*W], scale[W], bias[W]?, y[?,H*W]); y may be x.
+  /// (x[?,H*W], scale[W]?, bias[W]?, y[?,H*W]); y may be x.
   mlir::SymbolRefAttr norm(const NormParams &params);
+
+  /// (squares[?,W/64] f32, factor[?] f32): 1 / sqrt(mean of squares + epsilon)
+  /// of rows of W elements, whose squares a linear has summed.
+  mlir::SymbolRefAttr normFactors(int64_t width, double epsilon);
 
   /// (x[?,W], y[?,W]): y = activation(x), a copy without one; y may be x.
   mlir::SymbolRefAttr activation(int64_t width, std::optional<Activation> kind,
@@ -230,6 +253,8 @@ private:
   define(const std::string &name, const Launch &launch,
          llvm::function_ref<void(DeviceBuilder &, mlir::ValueRange)> body);
 
+  /// Whether all products of more than rowsWithoutFactors rows are pipelined.
+  bool pipelinesMany(const LinearParams &params) const;
   mlir::SymbolRefAttr pipelinedLinear(const std::string &name,
                                       const LinearParams &params,
                                       const LinearSchedule &schedule);

@@ -13,6 +13,7 @@
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "llvm/ADT/DenseMap.h"
 #include "llvm/ADT/STLFunctionalExtras.h"
+#include <functional>
 #include <optional>
 
 namespace rshard {
@@ -21,6 +22,9 @@ namespace rshard {
 inline int64_t getRowWidth(mlir::Value rows) {
   return getRowWidth(llvm::cast<mlir::ShapedType>(rows.getType()));
 }
+
+/// Whether a norm's result is the input of linears, and nothing else.
+bool onlyLinearsRead(NormOp norm);
 
 /// One kernel call.
 struct Step {
@@ -40,6 +44,12 @@ struct Step {
   NormOp inputNorm;
   /// Of a norm: all that reads its result may compute it themselves.
   bool leftToReaders = false;
+  /// Of a norm that is left to its readers and of these: for many rows, too. The
+  /// step that makes the norm's input sums the squares of its rows, the norm is
+  /// left with their factors, and its readers apply these.
+  bool factorsGiven = false;
+  /// Of the step that makes the norm's input.
+  bool sumsSquares = false;
   /// Tensors of rows that the call reads.
   llvm::SmallVector<mlir::Value, 4> reads;
   /// Those whose storage a result may take over, because the kernel reads an
@@ -66,8 +76,12 @@ struct FusionRules {
   /// Joined linears without bias and the rotations of the first of their
   /// results, if the size of heads is a multiple of this; 0: never.
   int64_t rotatedLinears = 0;
-  /// The norms that linears of their results can compute themselves.
-  bool (*inputNorms)(NormOp) = nullptr;
+  /// Why linears of a norm's result cannot compute it themselves; empty if they
+  /// can. Null: they never do.
+  std::function<llvm::StringRef(NormOp)> whyNormStays;
+  /// Whether a linear's step can sum the squares of its result's rows for a
+  /// norm behind it, and whether it can take its input's factors. Null: none.
+  std::function<bool(const Step &)> sumsSquares, takesFactors;
 };
 
 struct Storage {
@@ -102,6 +116,7 @@ private:
   void joinLinears();
   void joinRopes();
   void leaveNorms();
+  void passFactors();
   void joinRotations();
   Step stepOf(mlir::Operation &op);
   void assignOutputs(MayAlias mayAlias);
