@@ -43,10 +43,11 @@ def test_golden_models(model, plan, tmp_path):
     assert relative_error(np.load(out), golden["output_64"]) < ALLOWED[PLANS[plan][-1]]
 
 
-def test_steps_and_decoding_agree_with_the_cpu(tmp_path):
-    """C5, and the caches, counters and tables of many steps."""
+@pytest.mark.parametrize("ranks", [[], ["--ranks", 1]])
+def test_steps_and_decoding_agree_with_the_cpu(ranks, tmp_path):
+    """C5, and the caches, counters and tables of many steps. On one rank a token has one partial, which is not merged."""
     prompt = ids(load_file(LLAMA / "reference.safetensors")["tokens_13"])
-    common = ["--tokens", prompt, "--max-new-tokens", 12, *FIGURE]
+    common = ["--tokens", prompt, "--max-new-tokens", 12, *FIGURE, *ranks]
     whole = succeed("run", LLAMA, *on_cuda("--activations", "f16"), *common).out
     assert succeed("run", LLAMA, *on_cuda("--activations", "f16"), *common, "--chunk", 3).out == whole
     assert succeed("run", LLAMA, *common).out == whole

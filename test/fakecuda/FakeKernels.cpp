@@ -166,13 +166,15 @@ Kernel makeLinear(Words words) {
   int64_t head = rotated.at(1), columns = rotated.at(0) * head, half = head / 2;
   bool norm = words.take("norm");
   double epsilon = norm ? words.bits() : 0;
-  bool given = words.take("factors"), sums = words.take("squares");
+  bool given = words.take("factors"), sums = words.take("squares"),
+       partial = words.take("partial");
+  Type own = partial ? words.type() : element; // of x
   size_t results = 2 + bias + residual + 2 * rotates;
-  size_t addresses = results + outputs.size() + given + sums;
+  size_t addresses = results + outputs.size() + given + sums + partial;
   return {
       addresses, 1, [=](const Parameters &in) {
         size_t next = 2;
-        Matrix x(in.addresses[0], element, inputs),
+        Matrix x(in.addresses[0], own, inputs),
             w(in.addresses[1], element, inputs);
         Matrix factors(given ? in.addresses[results + outputs.size()] : 0,
                        Type::F32, 1);
@@ -186,7 +188,8 @@ Kernel makeLinear(Words words) {
         auto product = [&](int64_t row, int64_t of) {
           double sum = 0, squares = 0;
           for (int64_t k = 0; k != inputs; ++k) {
-            double value = x.get(row, k);
+            double value = x.get(
+                partial ? integerAt(in.addresses[addresses - 1], row) : row, k);
             squares += value * value;
             sum += value * w.get(of, k);
           }

@@ -82,6 +82,8 @@ static SymbolRefAttr addKernel(cuda::KernelLibrary &library,
     params.sumsSquares = flag("sumsSquares");
     if (std::optional<int64_t> rotated = request.getInteger("rotatedHeads"))
       params.rotation = {*rotated, integer("headSize")};
+    if (request.getString("partial"))
+      params.partial = typeOf("partial");
     if (std::optional<StringRef> name = request.getString("schedule")) {
       const cuda::LinearSchedule *schedule = cuda::findLinearSchedule(*name);
       return schedule ? library.linear(params, *schedule) : SymbolRefAttr();

@@ -56,11 +56,18 @@ def products():
                product(512, [384, 192, 192], rotatedHeads=3, headSize=192), product(264, [512, 256, 256], rotatedHeads=3, headSize=256),
                product(128, 128, rotatedHeads=1, headSize=64)]
     out += rotated + [one | {"element": "f16"} for one in rotated[::3]] + [one | {"norm": True} for one in rotated[2:4]]
+    # One row that is a partial of attention, among others.
+    partial = [product(64, 64, residual=True), product(72, 72, residual=True), product(576, 576, residual=True),
+               product(64, 64, bias=True, residual=True), product(2048, 2048, residual=True), product(4096, 4096, residual=True),
+               product(136, [200, 56], bias=True), product(264, 1000, activation="relu", result="f32")]
+    out += [one | {"element": element, "partial": kind} for one in partial for element in ("bf16", "f16") for kind in ("f32", element)]
     return out
 
 
 def schedules(product):
     """Those that can run it: for few rows, narrow weights are not rotated."""
+    if "partial" in product:
+        return ["small8"]
     narrow = "rotatedHeads" in product and sum(product["outputs"]) <= 2112
     return [name for name in SCHEDULES if not narrow or "small" not in name]
 
@@ -150,6 +157,11 @@ class Product:
             self.x.copy_(self.raw.double() * factor)
             self.own = finish(self.raw, factor)
             self.factor = factor.float()
+        if request.get("partial"):
+            self.partials = torch.full((7, inputs), math.nan, device="cuda", dtype=types[request["partial"]])
+            self.source = torch.tensor([4], device="cuda", dtype=torch.int32)
+            self.partials[4] = random(inputs)
+            self.x.copy_(self.partials[4:5])
         self.expected = finish(self.x)
 
     def run(self, kernel, rows, in_place=False):
@@ -177,6 +189,9 @@ class Product:
             sums = torch.full((rows + 3, self.outputs[0] // 64), math.nan, device="cuda")
             wholes.append(sums)
             arguments.append(sums[:rows])
+        if "_partial_" in kernel.name:
+            arguments[0] = torch.full_like(self.x[:rows], math.nan)  # not read
+            arguments += [self.partials, self.source]
         kernel(*arguments)
         torch.cuda.synchronize()
         return wholes
@@ -210,7 +225,7 @@ def run(directory):
     kernels, failures, checks, worst = iter(load(directory)), 0, 0, {}
     for request in products():
         huge = sum(request["outputs"]) * request["inputs"] > 1 << 28
-        counts = ROWS if huge else ROWS + MANY
+        counts = (1,) if "partial" in request else ROWS if huge else ROWS + MANY
         case = Product(torch, request, counts[-1], generator)
         bound = {"bf16": 5e-3, "f16": 7e-4, "f32": 4e-4}[request.get("result", request["element"])]
         most = {}

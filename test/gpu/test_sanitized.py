@@ -161,16 +161,18 @@ def row_arguments(request, rows, a):
 def linear_arguments(request, rows, a, name):
     factors, squares = "_factors" in name, "_squares" in name
     normalises = factors or "_norm_" in name  # reads its inputs before the norm, and none behind it
+    partial = request.get("partial")  # likewise
     columns, inputs = sum(request["outputs"]), request["inputs"]
     rows_of_weights = columns * (2 if request.get("gated") else 1)
-    return [a.empty(rows, inputs, kind=request["element"]) if normalises else a.reals(rows, inputs), a.reals(rows_of_weights, inputs),
+    return [a.empty(rows, inputs, kind=request["element"]) if normalises or partial else a.reals(rows, inputs), a.reals(rows_of_weights, inputs),
             *([a.reals(rows_of_weights, kind="f32")] if request.get("bias") else []),
             *([a.reals(rows, columns)] if request.get("residual") else []),
             *([a.below(rows, 100), a.reals(100, request["headSize"], kind="f32")] if "rotatedHeads" in request else []),
             *(a.empty(rows, width) for width in request["outputs"]),
             *([a.reals(rows, inputs)] if normalises else []),
             *([a.reals(rows, kind="f32")] if factors else []),
-            *([a.empty(rows, columns // 64, kind="f32")] if squares else [])]
+            *([a.empty(rows, columns // 64, kind="f32")] if squares else []),
+            *([a.reals(3, inputs, kind=partial), a.numbers([2])] if partial else [])]
 
 
 def attention_cases(request, a):
@@ -195,7 +197,7 @@ def cases_of(request, name, a):
     if request["kernel"] == "attention":
         return attention_cases(request, a)
     if request["kernel"] == "linear":
-        rows = {"small8": 7, "small16": 13}.get(request["schedule"], 150)
+        rows = 1 if "partial" in request else {"small8": 7, "small16": 13}.get(request["schedule"], 150)
         return [linear_arguments(request, rows, a, name)]
     return [row_arguments(request, rows, a) for rows in (1, 37)]
 

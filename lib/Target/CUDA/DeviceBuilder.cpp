@@ -333,8 +333,8 @@ Value DeviceBuilder::load(Type type, Global from, bool constant) {
   load.setInvariant(constant);
   return load;
 }
-Int DeviceBuilder::loadInt(Global base, Int index) {
-  return {*this, load(i32(), at(base, widen(index), i32()))};
+Int DeviceBuilder::loadInt(Global base, Int index, bool constant) {
+  return {*this, load(i32(), at(base, widen(index), i32()), constant)};
 }
 Float DeviceBuilder::loadFloat(Global base, Int index, bool constant) {
   return {*this, load(f32(), at(base, widen(index), f32()), constant)};

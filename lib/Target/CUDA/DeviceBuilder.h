@@ -158,7 +158,7 @@ public:
   // writes there: such loads may move in front of waitForEarlierKernels().
   Global at(Global base, Long offset, mlir::Type element);
   mlir::Value load(mlir::Type type, Global from, bool constant = false);
-  Int loadInt(Global base, Int index);
+  Int loadInt(Global base, Int index, bool constant = false);
   Float loadFloat(Global base, Int index, bool constant = false);
   void store(mlir::Value value, Global to);
   /// Adds to a number that all blocks share; what it was before. Orders

@@ -41,6 +41,8 @@ static std::string nameOf(const LinearParams &params,
     name += "_factors";
   if (params.sumsSquares)
     name += "_squares";
+  if (params.partial)
+    name += "_partial_" + elementName(params.partial);
   return name;
 }
 
@@ -54,6 +56,10 @@ bool KernelLibrary::canNormalise(const NormParams &params) {
 static bool normalises(const LinearSchedule &schedule) {
   return !schedule.isForManyRows() &&
          schedule.tileRows <= KernelLibrary::rowsNormalised;
+}
+
+SymbolRefAttr KernelLibrary::linearOfPartial(const LinearParams &params) {
+  return linear(params, *findLinearSchedule("small8"));
 }
 
 SymbolRefAttr KernelLibrary::linear(const LinearParams &params,

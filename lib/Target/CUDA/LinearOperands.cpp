@@ -30,11 +30,15 @@ LinearOperands::LinearOperands(DeviceBuilder &k, const LinearParams &params,
     factors = k.asGlobal(*next++);
   if (params.sumsSquares)
     squares = k.asGlobal(*next++);
+  if (params.partial)
+    source = k.asGlobal(*next++);
   rows = k.asInt(*next);
 }
 
 int64_t LinearOperands::input(const LinearParams &params) {
-  return params.normEpsilon || params.factorsGiven ? arguments(params) : 0;
+  return params.normEpsilon || params.partial || params.factorsGiven
+             ? arguments(params)
+             : 0;
 }
 
 int64_t LinearOperands::arguments(const LinearParams &params) {
@@ -48,7 +52,8 @@ int64_t LinearOperands::argumentOfFactors(const LinearParams &params) {
 }
 
 int64_t LinearOperands::argumentOfSquares(const LinearParams &params) {
-  return params.factorsGiven ? argumentOfFactors(params) + 1 : arguments(params);
+  return params.factorsGiven ? argumentOfFactors(params) + 1
+                             : arguments(params);
 }
 
 bool rotatesHeads(const LinearParams &params, int64_t multiple) {

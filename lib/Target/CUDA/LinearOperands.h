@@ -37,6 +37,7 @@ struct LinearOperands {
   Global bias, positions, angles;
   llvm::SmallVector<mlir::Value> results;
   Global factors, squares;
+  Global source; ///< see KernelLibrary::linearOfPartial
   Int rows;
 };
 

@@ -22,11 +22,6 @@ void RowMerge::prepare(DeviceBuilder &k, ValueRange parameters) {
   source = k.asGlobal(parameters[3]);
 }
 
-static Int loadFromTable(DeviceBuilder &k, Global table, Int index) {
-  return k.asInt(k.load(k.i32(), k.at(table, k.widen(index), k.i32()),
-                        /*constant=*/true));
-}
-
 /// What `load` gives at each of `count` places from `first` on, `otherwise`
 /// behind the last one.
 static Values loadEach(DeviceBuilder &k, int64_t count, Int first, Int last,
@@ -43,14 +38,14 @@ SmallVector<Int> RowMerge::partialsFrom(DeviceBuilder &k, Int first,
                                         Int last) const {
   Values loaded =
       loadEach(k, batch, first, last, k.integer(0), [&](int64_t j) -> Value {
-        return loadFromTable(k, source, first + j);
+        return k.loadInt(source, first + j, /*constant=*/true);
       });
   return llvm::map_to_vector(loaded, [&](Value one) { return k.asInt(one); });
 }
 
 RowMerge::Row RowMerge::find(DeviceBuilder &k, Int row) const {
-  Int first = loadFromTable(k, begin, row),
-      last = loadFromTable(k, begin, row + 1);
+  Int first = k.loadInt(begin, row, /*constant=*/true),
+      last = k.loadInt(begin, row + 1, /*constant=*/true);
   return {first, last, partialsFrom(k, first, last)};
 }
 

@@ -107,6 +107,9 @@ FusionRules SegmentKernels::fusionRules() const {
   rules.takesFactors = [this](const Step &step) {
     return kernels.canTakeFactors(paramsOf(step));
   };
+  rules.partialInputs = [](LinearOp linear) {
+    return widthOf(linear.getInput()) % 8 == 0;
+  };
   return rules;
 }
 
@@ -209,14 +212,7 @@ LogicalResult SegmentKernels::emit(const Step &step, Value y) {
                                    op.getRange()[0] * head, width, element),
                    {at(op.getInput()), y});
       })
-      .Case([&](MergeOp op) {
-        auto type = cast<ShapedType>(op.getResult().getType());
-        return run(loc,
-                   kernels.merge(type.getDimSize(1), type.getDimSize(2),
-                                 elementOf(op.getOutput()), element),
-                   {at(op.getOutput()), at(op.getLse()), at(op.getBegin()),
-                    at(op.getSource()), y});
-      })
+      .Case([&](MergeOp) { return emitMerge(step, y); })
       .DefaultUnreachable("a segment's plan has steps of these ops only");
 }
 
@@ -249,6 +245,11 @@ LogicalResult SegmentKernels::emitLinear(const Step &step, Value y) {
   for (Value result : step.results())
     behind.push_back(at(result));
   Location loc = step.op->getLoc();
+  MergeOp merge = step.inputMerge;
+  SmallVector<Value> onePartial(arguments);
+  llvm::append_range(onePartial, behind);
+  if (merge)
+    onePartial.append({at(merge.getOutput()), at(merge.getSource())});
   if (norm)
     behind.push_back(at(norm.getInput()));
   if (params.factorsGiven)
@@ -258,8 +259,30 @@ LogicalResult SegmentKernels::emitLinear(const Step &step, Value y) {
   if (isa<RopeOp>(step.op))
     return emitRotated(step, params, arguments, behind);
   llvm::append_range(arguments, behind);
-  emitRun(ops, loc, frame, kernels.linear(params), y, arguments);
+  if (!merge) {
+    emitRun(ops, loc, frame, kernels.linear(params), y, arguments);
+    return success();
+  }
+  auto branch = scf::IfOp::create(ops, loc, needsMerge(merge),
+                                  /*withElseRegion=*/true);
+  OpBuilder then = branch.getThenBodyBuilder();
+  emitRun(then, loc, frame, kernels.linear(params), y, arguments);
+  params.partial = elementOf(merge.getOutput());
+  OpBuilder otherwise = branch.getElseBodyBuilder();
+  RunOp::create(otherwise, loc, kernels.linearOfPartial(params), frame,
+                onePartial);
   return success();
+}
+
+Value SegmentKernels::needsMerge(MergeOp merge) {
+  Location loc = merge.getLoc();
+  Value one = arith::ConstantIndexOp::create(ops, loc, 1);
+  auto isNotOne = [&](Value list) -> Value {
+    Value size = memref::DimOp::create(ops, loc, at(list), 0);
+    return arith::CmpIOp::create(ops, loc, arith::CmpIPredicate::ne, size, one);
+  };
+  return arith::OrIOp::create(ops, loc, isNotOne(merge.getResult()),
+                              isNotOne(merge.getSource()));
 }
 
 /// Linears and the rotation of the first of them. Variants that do not rotate
@@ -352,8 +375,8 @@ LogicalResult SegmentKernels::emitNorm(const Step &step, Value y) {
   Value rows = memref::DimOp::create(ops, loc, y, 0);
   auto above = [&](OpBuilder &at, int64_t bound, bool otherwise) {
     Value most = arith::ConstantIndexOp::create(at, loc, bound);
-    Value more = arith::CmpIOp::create(at, loc, arith::CmpIPredicate::ugt, rows,
-                                       most);
+    Value more =
+        arith::CmpIOp::create(at, loc, arith::CmpIPredicate::ugt, rows, most);
     return scf::IfOp::create(at, loc, more, otherwise);
   };
   auto branch = above(ops, KernelLibrary::rowsNormalised, false);
@@ -367,6 +390,24 @@ LogicalResult SegmentKernels::emitNorm(const Step &step, Value y) {
     inner = many.getElseBodyBuilder();
   }
   RunOp::create(inner, loc, kernel, frame, arguments);
+  return success();
+}
+
+LogicalResult SegmentKernels::emitMerge(const Step &step, Value y) {
+  auto op = cast<MergeOp>(step.op);
+  Location loc = op.getLoc();
+  auto type = cast<ShapedType>(op.getResult().getType());
+  SymbolRefAttr kernel =
+      kernels.merge(type.getDimSize(1), type.getDimSize(2),
+                    elementOf(op.getOutput()), type.getElementType());
+  Value arguments[] = {at(op.getOutput()), at(op.getLse()), at(op.getBegin()),
+                       at(op.getSource()), y};
+  if (!step.leftToReaders)
+    return run(loc, kernel, arguments);
+  auto branch = scf::IfOp::create(ops, loc, needsMerge(op),
+                                  /*withElseRegion=*/false);
+  OpBuilder then = branch.getThenBodyBuilder();
+  RunOp::create(then, loc, kernel, frame, arguments);
   return success();
 }
 

@@ -43,6 +43,7 @@ private:
   mlir::LogicalResult emitNorm(const Step &step, mlir::Value y);
   mlir::Value squares(mlir::Location loc, mlir::OpBuilder &at);
   mlir::Value factors(mlir::Location loc, mlir::OpBuilder &at);
+  mlir::LogicalResult emitMerge(const Step &step, mlir::Value y);
   mlir::LogicalResult emitLinear(const Step &step, mlir::Value y);
   mlir::LogicalResult emitRotated(const Step &step, const LinearParams &params,
                                   mlir::ValueRange front,
@@ -63,6 +64,10 @@ private:
   }
   mlir::LogicalResult run(mlir::Location loc, mlir::SymbolRefAttr kernel,
                           mlir::ValueRange arguments);
+
+  /// Whether there is more to be merged than one partial of one row, which is
+  /// known when the step runs.
+  mlir::Value needsMerge(MergeOp merge);
 
   KernelLibrary &kernels;
   NormScales scales;

@@ -17,6 +17,8 @@
 // the products; a row's factor, which all of its products share, is applied to
 // the sums.
 //
+// A single partial is read where attention has left it (PartialInput.h).
+//
 // Where queries and keys are rotated, a block has 8 rows of the first half of a
 // head and the 8 of the second that they are turned with.
 //
@@ -24,7 +26,7 @@
 
 #include "Activate.h"
 #include "ComputeCapability.h"
-#include "LinearOperands.h"
+#include "PartialInput.h"
 #include "RowElements.h"
 #include "WarpMma.h"
 #include "llvm/ADT/STLExtras.h"
@@ -135,7 +137,9 @@ void SmallLinear::build(DeviceBuilder &k, ValueRange parameters) {
     ownW.push_back(rowOf(w, firstWeight + eighth + apart * i,
                          k.integer(params.weightRows() - 1)));
   for (int64_t i = 0; i != rowsOfX / 8; ++i)
-    ownX.push_back(rowOf(x, firstRow + eighth + 8 * i, rows - 1));
+    ownX.push_back(params.partial
+                       ? findPartial(k, params, operands, inRow)
+                       : rowOf(x, firstRow + eighth + 8 * i, rows - 1));
 
   // The sums of products, then those of squares.
   Values sums(static_cast<size_t>(4 * groups + rowsOfX / 8), k.constant(0.0));
@@ -271,6 +275,17 @@ Values SmallLinear::multiplyPart(DeviceBuilder &k, ArrayRef<Values> w, Int part,
 
 Values SmallLinear::loadInputs(DeviceBuilder &k, size_t row, Int first,
                                int64_t i, Int at, bool whole, Value &squares) {
+  if (params.partial) {
+    auto read = [&] {
+      return loadEightOfPartial(
+          k, params, k.at(ownX[row], k.widen(first) + i, params.partial));
+    };
+    return whole
+               ? read()
+               : k.choose(at + i < params.inputs,
+                          SmallVector<Type>(perThread / 2, k.i32()), read,
+                          [&] { return Values(perThread / 2, k.integer(0)); });
+  }
   Values eight = loadEight(k, k.at(ownX[row], k.widen(first), params.element),
                            i, at, whole, /*streamed=*/false);
   if (!params.normEpsilon)
@@ -377,6 +392,8 @@ SymbolRefAttr KernelLibrary::smallLinear(const std::string &name,
   launch.parameters = {pointer(LinearOperands::input(params))};
   for (int64_t i = 1; i != LinearOperands::arguments(params); ++i)
     launch.parameters.push_back(pointer(i));
+  if (params.partial)
+    launch.parameters.push_back(pointer(LinearOperands::input(params) + 1));
   launch.parameters.push_back(rows(0));
   return define(name, launch, [&](DeviceBuilder &k, ValueRange parameters) {
     kernel.build(k, parameters);

@@ -238,6 +238,8 @@ LogicalResult SegmentPlan::collectSteps() {
     joinRotations();
   if (rules.whyNormStays)
     leaveNorms();
+  if (rules.partialInputs)
+    leaveMerges();
   remarkFusion(segment, steps);
 
   for (auto [i, step] : llvm::enumerate(steps)) {

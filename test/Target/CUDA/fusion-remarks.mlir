@@ -1,6 +1,6 @@
 // RUN: rshard-opt %s --convert-rshard-to-cuda --remarks-filter="segment" -o /dev/null 2>&1 | FileCheck %s
 
-// Norms and rotations that products compute, and why others are kernels of their own.
+// Norms, rotations and merges that products do without, and why others are kernels of their own.
 
 rshard.weight @scale "scale" : tensor<128xf32>
 rshard.weight @w "w" : tensor<128x128xf32>
@@ -16,7 +16,11 @@ rshard.buffer @rotary.r8 rows "positions" : memref<?x8xf32>
 rshard.buffer @comp.x rows "comp" : memref<?x128xbf16>
 rshard.buffer @pool.query rows "pool_query" : memref<?x128xbf16>
 rshard.buffer @pool.other rows "pool_query" : memref<?x128xbf16>
+rshard.buffer @pool.partial.o rows "pool_partial" : memref<?x128xf32>
+rshard.buffer @pool.partial.lse rows "pool_partial" : memref<?x2xf32>
 rshard.table @comp.position
+rshard.table @merge0.begin
+rshard.table @merge0.source
 
 func.func private @taken(%layer: index, %x: tensor<?x128xbf16>, %p: tensor<?xi32>) -> tensor<?x2x64xbf16> {
   %s = rshard.parameter @scale : tensor<128xf32>
@@ -116,6 +120,30 @@ func.func private @second(%layer: index, %x: tensor<?x128xbf16>, %p: tensor<?xi3
   return %q, %r : tensor<?x2x64xbf16>, tensor<?x2x64xbf16>
 }
 
+func.func private @merged(%layer: index, %x: tensor<?x128xbf16>, %o: tensor<?x2x64xf32>, %lse: tensor<?x2xf32>, %begin: tensor<?xi32>, %source: tensor<?xi32>) -> tensor<?x128xbf16> {
+  %w = rshard.parameter @w : tensor<128x128xf32>
+  // CHECK-DAG: [[#@LINE + 1]]:{{.*}}: remark: [Passed] leave-merge {{.*}}Function=merged | Reason="products of one row read its only partial"
+  %m = rshard.merge %o, %lse by %begin, %source : tensor<?x2x64xf32>, tensor<?x2xf32>, tensor<?xi32> -> tensor<?x2x64xbf16>
+  %y = rshard.linear %m, %w : (tensor<?x2x64xbf16>, tensor<128x128xf32>) -> tensor<?x128xbf16>
+  %z = rshard.add %x, %y : tensor<?x128xbf16>
+  return %z : tensor<?x128xbf16>
+}
+
+func.func private @merge_alone(%layer: index, %o: tensor<?x2x64xf32>, %lse: tensor<?x2xf32>, %begin: tensor<?xi32>, %source: tensor<?xi32>) -> tensor<?x2x64xbf16> {
+  // CHECK-DAG: [[#@LINE + 1]]:{{.*}}: remark: [Missed] leave-merge {{.*}}Function=merge_alone | Reason="something else than products reads its result"
+  %m = rshard.merge %o, %lse by %begin, %source : tensor<?x2x64xf32>, tensor<?x2xf32>, tensor<?xi32> -> tensor<?x2x64xbf16>
+  return %m : tensor<?x2x64xbf16>
+}
+
+func.func private @merge_rotated(%layer: index, %o: tensor<?x2x64xf32>, %lse: tensor<?x2xf32>, %begin: tensor<?xi32>, %source: tensor<?xi32>, %p: tensor<?xi32>) -> tensor<?x2x64xbf16> {
+  %w = rshard.parameter @w : tensor<128x128xf32>
+  // CHECK-DAG: [[#@LINE + 1]]:{{.*}}: remark: [Missed] leave-merge {{.*}}Function=merge_rotated | Reason="no product has a kernel for it"
+  %m = rshard.merge %o, %lse by %begin, %source : tensor<?x2x64xf32>, tensor<?x2xf32>, tensor<?xi32> -> tensor<?x2x64xbf16>
+  %q = rshard.linear %m, %w : (tensor<?x2x64xbf16>, tensor<128x128xf32>) -> tensor<?x2x64xbf16>
+  %r = rshard.rope %q at %p by @r64 : tensor<?x2x64xbf16>, tensor<?xi32>
+  return %r : tensor<?x2x64xbf16>
+}
+
 func.func @step(%frame: !rshard.frame) {
   %c0 = arith.constant 0 : index
   %x = rshard.get_buffer %frame[@comp.x] : memref<?x128xbf16>
@@ -132,5 +160,12 @@ func.func @step(%frame: !rshard.frame) {
   rshard.launch @activated layer %c0 of %frame ins(%x, %p) outs(%q) : (memref<?x128xbf16>, memref<?xi32>) -> memref<?x128xbf16>
   rshard.launch @two_products layer %c0 of %frame ins(%x, %x, %p) outs(%o, %q) : (memref<?x128xbf16>, memref<?x128xbf16>, memref<?xi32>) -> (memref<?x128xbf16>, memref<?x128xbf16>)
   rshard.launch @second layer %c0 of %frame ins(%x, %p) outs(%o, %q) : (memref<?x128xbf16>, memref<?xi32>) -> (memref<?x128xbf16>, memref<?x128xbf16>)
+  %po = rshard.get_buffer %frame[@pool.partial.o] : memref<?x128xf32>
+  %pl = rshard.get_buffer %frame[@pool.partial.lse] : memref<?x2xf32>
+  %b = rshard.get_table %frame[@merge0.begin] : memref<?xi32>
+  %s = rshard.get_table %frame[@merge0.source] : memref<?xi32>
+  rshard.launch @merged layer %c0 of %frame ins(%x, %po, %pl, %b, %s) outs(%x) : (memref<?x128xbf16>, memref<?x128xf32>, memref<?x2xf32>, memref<?xi32>, memref<?xi32>) -> memref<?x128xbf16>
+  rshard.launch @merge_alone layer %c0 of %frame ins(%po, %pl, %b, %s) outs(%q) : (memref<?x128xf32>, memref<?x2xf32>, memref<?xi32>, memref<?xi32>) -> memref<?x128xbf16>
+  rshard.launch @merge_rotated layer %c0 of %frame ins(%po, %pl, %b, %s, %p) outs(%q) : (memref<?x128xf32>, memref<?x2xf32>, memref<?xi32>, memref<?xi32>, memref<?xi32>) -> memref<?x128xbf16>
   return
 }

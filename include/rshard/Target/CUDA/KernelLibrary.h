@@ -61,6 +61,9 @@ struct LinearParams {
   /// Kernels for many rows sum the squares of y's rows, for a norm behind. With
   /// a norm in front only if its factors are given.
   bool sumsSquares = false;
+  /// If set, x is one row, the single partial of a merge, of this type: f32 or
+  /// element. K is a multiple of 8.
+  mlir::Type partial;
   /// Every result is whole heads; without bias, activation and residual.
   std::optional<Rotation> rotation;
 
@@ -149,6 +152,10 @@ public:
   /// results, and take factors of its inputs.
   bool canSumSquares(const LinearParams &params) const;
   bool canTakeFactors(const LinearParams &params) const;
+  /// The kernel of one row for the partial of `params`: (x.., o[?,K], source[1]
+  /// i32), with those of the others in front, of which x may be anything: it
+  /// reads row source[0] of o.
+  mlir::SymbolRefAttr linearOfPartial(const LinearParams &params);
   /// The same with one schedule, for any number of rows; one without a
   /// pipeline where a pipeline cannot address the operands. Null if a rotation
   /// is asked for that the schedule cannot do.

@@ -42,11 +42,14 @@ struct Step {
   /// Of a linear: the norm that makes its input and that the call may compute
   /// itself, from the norm's input.
   NormOp inputNorm;
-  /// Of a norm: all that reads its result may compute it themselves.
+  /// Of a linear: the merge that makes its input, of which the call may read a
+  /// single partial.
+  MergeOp inputMerge;
+  /// Of a norm or a merge: all that reads its result may do without.
   bool leftToReaders = false;
-  /// Of a norm that is left to its readers and of these: for many rows, too. The
-  /// step that makes the norm's input sums the squares of its rows, the norm is
-  /// left with their factors, and its readers apply these.
+  /// Of a norm that is left to its readers and of these: for many rows, too.
+  /// The step that makes the norm's input sums the squares of its rows, the
+  /// norm is left with their factors, and its readers apply these.
   bool factorsGiven = false;
   /// Of the step that makes the norm's input.
   bool sumsSquares = false;
@@ -82,6 +85,9 @@ struct FusionRules {
   /// Whether a linear's step can sum the squares of its result's rows for a
   /// norm behind it, and whether it can take its input's factors. Null: none.
   std::function<bool(const Step &)> sumsSquares, takesFactors;
+  /// The linears of a merge's result that, of one row, can read a single
+  /// partial in its place.
+  bool (*partialInputs)(LinearOp) = nullptr;
 };
 
 struct Storage {
@@ -117,6 +123,7 @@ private:
   void joinRopes();
   void leaveNorms();
   void passFactors();
+  void leaveMerges();
   void joinRotations();
   Step stepOf(mlir::Operation &op);
   void assignOutputs(MayAlias mayAlias);
