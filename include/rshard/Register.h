@@ -12,8 +12,8 @@ namespace rshard {
 /// Adds the project's dialects and the upstream dialects that its phases use.
 void registerDialects(mlir::DialectRegistry &registry);
 
-/// Adds the project's passes and pipelines, and of upstream's canonicalize, cse,
-/// inline, symbol-dce, convert-scf-to-cf, convert-to-llvm and
+/// Adds the project's passes and pipelines, and of upstream's canonicalize,
+/// cse, inline, symbol-dce, convert-scf-to-cf, convert-to-llvm and
 /// reconcile-unrealized-casts.
 void registerPasses();
 

@@ -42,8 +42,7 @@ FailureOr<std::string> findAssembler(StringRef path, Location loc) {
                           << "' is not an executable file";
   }
   SmallString<128> own; // what the user says
-  if (std::optional<std::string> home =
-          llvm::sys::Process::GetEnv("CUDA_HOME");
+  if (std::optional<std::string> home = llvm::sys::Process::GetEnv("CUDA_HOME");
       home && !home->empty()) { // empty, it would mean the working directory
     own = *home;
     llvm::sys::path::append(own, "bin");

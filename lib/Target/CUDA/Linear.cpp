@@ -94,27 +94,28 @@ static LinearParams withoutRotation(LinearParams params) {
   return params;
 }
 
-bool KernelLibrary::pipelinesMany(const LinearParams &params) const {
+const LinearSchedule &
+KernelLibrary::scheduleOf(const LinearChoice &choice) const {
+  return pipelined && choice.schedule->isForManyRows() ? *pipelined
+                                                       : *choice.schedule;
+}
+
+bool KernelLibrary::canTakeFactors(const LinearParams &params) const {
+  LinearParams plain = withoutRotation(params);
   return llvm::all_of(chooseLinearSchedules(params.weightRows(), params.inputs),
                       [&](const LinearChoice &choice) {
-                        const LinearSchedule &schedule =
-                            pipelined && choice.schedule->isForManyRows()
-                                ? *pipelined
-                                : *choice.schedule;
+                        const LinearSchedule &schedule = scheduleOf(choice);
                         return choice.rows <= rowsWithoutFactors ||
                                (schedule.isForManyRows() &&
-                                canPipeline(withoutRotation(params), schedule));
+                                canPipeline(plain, schedule));
                       });
 }
 
 bool KernelLibrary::canSumSquares(const LinearParams &params) const {
   return params.outputs.size() == 1 && !params.gated && !params.rotation &&
          params.result == params.element &&
-         params.outputs.front() % columnsOfSquare == 0 && pipelinesMany(params);
-}
-
-bool KernelLibrary::canTakeFactors(const LinearParams &params) const {
-  return pipelinesMany(params);
+         params.outputs.front() % columnsOfSquare == 0 &&
+         canTakeFactors(params);
 }
 
 SmallVector<KernelLibrary::Variant>
@@ -131,20 +132,18 @@ KernelLibrary::linear(const LinearParams &params) {
     else
       variants.push_back({rows, kernel, rotates});
   };
-  LinearParams plain = withoutRotation(params), fewer = params;
-  fewer.factorsGiven = fewer.sumsSquares = false;
+  LinearParams plain = withoutRotation(params), alone = params;
+  alone.factorsGiven = alone.sumsSquares = false;
   bool passes = params.factorsGiven || params.sumsSquares;
   for (const LinearChoice &choice :
        chooseLinearSchedules(params.weightRows(), params.inputs)) {
     if (choice.schedule->kind == LinearSchedule::Kind::Split &&
         !canSplit(plain))
       continue; // the next one takes these rows
-    const LinearSchedule &schedule =
-        pipelined && choice.schedule->isForManyRows() ? *pipelined
-                                                      : *choice.schedule;
+    const LinearSchedule &schedule = scheduleOf(choice);
     if (passes && schedule.isForManyRows() &&
         variants.back().rows < rowsWithoutFactors)
-      add(std::min(choice.rows, rowsWithoutFactors), fewer, schedule);
+      add(std::min(choice.rows, rowsWithoutFactors), alone, schedule);
     if (variants.empty() || choice.rows > variants.back().rows)
       add(choice.rows, params, schedule);
   }

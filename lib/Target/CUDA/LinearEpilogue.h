@@ -74,7 +74,7 @@ private:
               llvm::MutableArrayRef<mlir::Value> accumulators);
   /// Multiplies this thread's accumulators by the factors of their rows.
   void applyFactors(DeviceBuilder &k,
-                 llvm::MutableArrayRef<mlir::Value> accumulators);
+                    llvm::MutableArrayRef<mlir::Value> accumulators);
   /// Leaves the sums over a panel's columns of the squares of this thread's two
   /// rows, of which each of four threads has a part.
   void storeSquares(DeviceBuilder &k, int64_t panel,

@@ -260,8 +260,8 @@ private:
   define(const std::string &name, const Launch &launch,
          llvm::function_ref<void(DeviceBuilder &, mlir::ValueRange)> body);
 
-  /// Whether all products of more than rowsWithoutFactors rows are pipelined.
-  bool pipelinesMany(const LinearParams &params) const;
+  /// The schedule of a choice: `pipelined`, if there is one, for many rows.
+  const LinearSchedule &scheduleOf(const LinearChoice &choice) const;
   mlir::SymbolRefAttr pipelinedLinear(const std::string &name,
                                       const LinearParams &params,
                                       const LinearSchedule &schedule);
