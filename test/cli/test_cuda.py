@@ -53,6 +53,16 @@ def test_steps_and_decoding_agree_with_the_cpu(ranks, tmp_path):
     assert succeed("run", LLAMA, *common).out == whole
 
 
+@pytest.mark.parametrize("rows", [256, 257])
+def test_norms_in_epilogues(rows, tmp_path):
+    """Beyond 256 rows products pass squares and factors on, where the norm was a kernel."""
+    def logits(name, *options):
+        succeed("run", LLAMA, "--tokens", ids((7 * i + 5) % 400 for i in range(rows)), "--max-new-tokens", 0, "--logits", tmp_path / name,
+                *options)
+        return np.load(tmp_path / name)
+    assert relative_error(logits("cuda.npy", *on_cuda(), *PLANS["single"]), logits("cpu.npy")) < ALLOWED["bf16"]
+
+
 @pytest.mark.parametrize("heads", [2, 32])
 def test_rotation_in_products(heads, tmp_path):
     """Heads of 64: products rotate queries and keys themselves, for few rows of narrow weights another kernel does."""
