@@ -27,9 +27,10 @@ module attributes {{rshard.model = #rshard.model<architecture = "attention", pos
 
 
 def positive(text):
-    if (value := int(text)) <= 0:
-        raise ValueError
-    return value
+    most = 2**31 - 1
+    if not text.isdecimal() or not 1 <= int(text) <= most:
+        raise argparse.ArgumentTypeError(f"'{text}' vs an integer from 1 to {most}")
+    return int(text)
 
 
 def main():

@@ -5,7 +5,9 @@
 #include "llvm/ADT/SmallString.h"
 #include "llvm/Support/ErrorHandling.h"
 #include "llvm/Support/Path.h"
+#include <atomic>
 #include <cstdlib>
+#include <dlfcn.h>
 #include <new>
 #include <unistd.h>
 
@@ -24,18 +26,22 @@ struct {
   ::_exit(1);
 }
 
-#ifdef __GLIBC__
-extern "C" void *__libc_malloc(size_t size);
-
 /// MLIR makes operations in memory that it asks malloc for, and does not look
-/// whether it got any.
+/// whether it got any. The next malloc is libc's, or that of a library which
+/// the user puts in front of it, as its free is.
 extern "C" void *malloc(size_t size) {
-  void *memory = __libc_malloc(size);
+  using Malloc = void *(size_t);
+  static std::atomic<Malloc *> next; // without a guard: dlsym takes none
+  Malloc *allocate = next.load(std::memory_order_relaxed);
+  if (!allocate) {
+    allocate = reinterpret_cast<Malloc *>(::dlsym(RTLD_NEXT, "malloc"));
+    next.store(allocate, std::memory_order_relaxed);
+  }
+  void *memory = allocate(size);
   if (!memory && message.size)
     end();
   return memory;
 }
-#endif
 
 void rshard::endWhenOutOfMemory(int argc, char **argv) {
   // A line of progress may stand on a terminal.

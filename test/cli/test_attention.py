@@ -112,6 +112,14 @@ def test_tools(tmp_path):
     refuse("compile", text, "--client-layers", "1,0", "-o", tmp_path / "x", match="client layers: 1 \\+ 0 vs less than the 1")
 
 
+@pytest.mark.parametrize("value", ["0", "-1", "nan", "1.5", "", "2147483648", "99999999999999999999"])
+def test_sizes_of_programs(value):
+    script = [sys.executable, ROOT / "examples" / "attention_program.py", "--heads", "4", "--head-size", "64", f"--positions={value}"]
+    done = subprocess.run(script, capture_output=True, text=True)
+    assert done.returncode == 2 and done.stdout == ""
+    assert done.stderr.endswith(f"--positions: '{value}' vs an integer from 1 to 2147483647\n")
+
+
 def test_example_refuses(artifact, tmp_path):
     def refused(*arguments):
         done = subprocess.run([ATTEND, *map(str, arguments)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)

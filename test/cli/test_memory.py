@@ -2,6 +2,7 @@
 
 import re
 import resource
+import shutil
 import subprocess
 
 import pytest
@@ -77,3 +78,36 @@ def test_sessions(plan):
     fit = int(said[1])
     succeed(*LONG, *plan, "--capacity", fit, **limited(3 << 30))
     refuse(*LONG, *plan, "--capacity", fit * 5 // 4, match="a session of", **limited(3 << 30))
+
+
+ALLOCATOR = """
+#include <errno.h>
+#include <string.h>
+static char pool[1 << 28] __attribute__((aligned(64))); static size_t used;
+static void *take(size_t n) {
+  size_t at = __atomic_fetch_add(&used, (n + 16 + 63) / 64 * 64 + 64, __ATOMIC_RELAXED) + 64;
+  if (at + n > sizeof pool) return 0;
+  ((size_t *)(pool + at))[-1] = n;
+  return pool + at;
+}
+void *malloc(size_t n) { return take(n); }
+void *calloc(size_t a, size_t b) { return take(a * b); }
+void *aligned_alloc(size_t a, size_t n) { return a > 64 ? 0 : take(n); }
+int posix_memalign(void **p, size_t a, size_t n) { return (*p = aligned_alloc(a, n)) ? 0 : ENOMEM; }
+void free(void *p) { if (p && ((char *)p < pool || (char *)p >= pool + sizeof pool)) __builtin_trap(); }
+void *realloc(void *p, size_t n) {
+  void *q = take(n);
+  free(p);
+  if (p && q) memcpy(q, p, ((size_t *)p)[-1] < n ? ((size_t *)p)[-1] : n);
+  return q;
+}
+"""
+
+
+def test_another_allocator(tmp_path):
+    """One that is loaded before libc, as jemalloc may be: it does not free what another one gave."""
+    source, library = tmp_path / "allocator.c", tmp_path / "allocator.so"
+    source.write_text(ALLOCATOR)
+    subprocess.run([shutil.which("cc") or "clang-22", "-O1", "-fno-builtin", "-shared", "-fPIC", source, "-o", library], check=True)
+    assert rshard("--version", env={"LD_PRELOAD": str(library)}).status == 0
+    assert rshard("plan", env={"LD_PRELOAD": str(library)}).status == 0

@@ -144,7 +144,8 @@ void rshard::tool::addCompile(CLI::App &app, ExitStatus &status) {
   add("--dump-phases", options->dumpPhases, "DIR",
       "write the IR of every phase into this directory")
       ->check(notEmpty("a directory"));
-  add("--target", options->target, "TARGET", "cpu or cuda [cpu]")
+  add("--target", options->target, "TARGET",
+      "cpu or cuda [cpu]; their limits are in docs/commands.md")
       ->check(oneOf({"cpu", "cuda"}));
   add("--cpu", options->cpu, "NAME",
       "CPU to generate code for, as LLVM names it [native]")
