@@ -34,16 +34,24 @@ public:
   }
   void set(int64_t row, int64_t column, double value) const {
     std::byte *at = element(row, column);
+    double rounded = round(value, type);
+    if (type == Type::F32)
+      return write(at, static_cast<float>(rounded));
+    if (type == Type::F16)
+      return write(at, static_cast<_Float16>(rounded));
+    write(at, static_cast<uint16_t>(
+                  std::bit_cast<uint32_t>(static_cast<float>(rounded)) >> 16));
+  }
+  /// To the nearest of the type, ties to even.
+  static double round(double value, Type type) {
     auto narrow = static_cast<float>(value);
     if (type == Type::F32)
-      return write(at, narrow);
+      return narrow;
     if (type == Type::F16)
-      return write(at, static_cast<_Float16>(narrow));
-    // To the nearest, ties to even.
+      return static_cast<double>(static_cast<_Float16>(narrow));
     auto bits = std::bit_cast<uint32_t>(narrow);
-    write(at, static_cast<uint16_t>(
-                  narrow != narrow ? 0x7fff
-                                   : (bits + 0x7fff + (bits >> 16 & 1)) >> 16));
+    bits = narrow != narrow ? 0x7fffffff : bits + 0x7fff + (bits >> 16 & 1);
+    return std::bit_cast<float>(bits & 0xffff0000);
   }
   void copyRow(int64_t row, const Matrix &from, int64_t source) const {
     size_t bytes = static_cast<size_t>(width) * bytesOf(type);
@@ -188,8 +196,12 @@ Kernel makeLinear(Words words) {
         auto product = [&](int64_t row, int64_t of) {
           double sum = 0, squares = 0;
           for (int64_t k = 0; k != inputs; ++k) {
-            double value = x.get(
-                partial ? integerAt(in.addresses[addresses - 1], row) : row, k);
+            double value =
+                partial
+                    ? Matrix::round(
+                          x.get(integerAt(in.addresses[addresses - 1], row), k),
+                          element)
+                    : x.get(row, k);
             squares += value * value;
             sum += value * w.get(of, k);
           }

@@ -56,6 +56,23 @@ ExitStatus Compilation::readTraits() {
   return Success;
 }
 
+ExitStatus tool::checkAssembler(const std::string &assembler, bool onGpu) {
+  return assembler.empty() || onGpu
+             ? Success
+             : refuse("--ptxas: it assembles code for --target cuda alone",
+                      BadUsage);
+}
+
+ExitStatus tool::checkWeightsFile(const std::string &weights,
+                                  const ModelOptions &model) {
+  std::error_code code;
+  if (weights.empty() || !std::filesystem::is_directory(model.getPath(), code))
+    return Success;
+  return refuse("--model: " + model.getPath() +
+                    " is a directory and holds its weights",
+                BadUsage);
+}
+
 ExitStatus tool::checkHasWeights(mlir::ModuleOp module,
                                  const ModelOptions &model,
                                  const char *option) {

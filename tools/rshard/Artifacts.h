@@ -89,6 +89,12 @@ private:
   ProgramOptions options;
 };
 
+/// Refuses an assembler for code that is not for a GPU.
+ExitStatus checkAssembler(const std::string &assembler, bool onGpu);
+/// Refuses a file of weights beside a model that is a directory.
+ExitStatus checkWeightsFile(const std::string &weights,
+                            const ModelOptions &model);
+
 /// Refuses `option`, which is about weights, for a model that has none.
 ExitStatus checkHasWeights(mlir::ModuleOp module, const ModelOptions &model,
                            const char *option);

@@ -35,18 +35,13 @@ static ExitStatus checkUse(const Options &options) {
                           "IR of the phase " +
                           options.to,
                       BadUsage);
-  if (!options.assembler.empty() && options.target != "cuda")
-    return refuse("--ptxas: it assembles code for --target cuda alone",
-                  BadUsage);
+  if (ExitStatus status =
+          checkAssembler(options.assembler, options.target == "cuda");
+      status != Success)
+    return status;
   if (!options.weights.empty() && !options.values.empty())
     return refuse("--model and --weights: both were given", BadUsage);
-  std::error_code code;
-  if (!options.weights.empty() &&
-      std::filesystem::is_directory(options.model.getPath(), code))
-    return refuse("--model: " + options.model.getPath() +
-                      " is a directory and holds its weights",
-                  BadUsage);
-  return Success;
+  return checkWeightsFile(options.weights, options.model);
 }
 
 static ExitStatus toArtifact(const Options &options) {

@@ -30,23 +30,16 @@ ExitStatus tool::checkUsage(const RunOptions &options) {
     if (ExitStatus status = checkGpuOptions(options, options.target == "cuda");
         status != Success)
       return status;
-  std::error_code code;
-  if (!options.weights.empty() && options.values.empty() &&
-      std::filesystem::is_directory(options.model.getPath(), code))
-    return refuse("--model: " + options.model.getPath() +
-                      " is a directory and holds its weights",
-                  BadUsage);
-  return Success;
+  return options.values.empty()
+             ? checkWeightsFile(options.weights, options.model)
+             : Success;
 }
 
 ExitStatus tool::checkGpuOptions(const RunOptions &options, bool onGpu) {
   if (options.device && !onGpu)
     return refuse("--device: it chooses a GPU, and the code is for the CPU",
                   BadUsage);
-  if (!options.assembler.empty() && !onGpu)
-    return refuse("--ptxas: it assembles code for --target cuda alone",
-                  BadUsage);
-  return Success;
+  return checkAssembler(options.assembler, onGpu);
 }
 
 ExitStatus tool::checkFit(const RunOptions &options, const ModelTraits &model) {

@@ -71,6 +71,8 @@ SymbolRefAttr KernelLibrary::linear(const LinearParams &params,
                                            : canPipeline(params, schedule));
   if (params.rotation && !(few ? canRotateFew(params) : can))
     return {};
+  if (params.partial && !(few && canReadPartial(params)))
+    return {};
   const LinearSchedule &used = can ? schedule : *findLinearSchedule("small16");
   LinearParams own = params;
   if (!normalises(used))
@@ -100,7 +102,7 @@ KernelLibrary::scheduleOf(const LinearChoice &choice) const {
                                                        : *choice.schedule;
 }
 
-bool KernelLibrary::canTakeFactors(const LinearParams &params) const {
+bool KernelLibrary::pipelinesMany(const LinearParams &params) const {
   LinearParams plain = withoutRotation(params);
   return llvm::all_of(chooseLinearSchedules(params.weightRows(), params.inputs),
                       [&](const LinearChoice &choice) {
@@ -114,8 +116,11 @@ bool KernelLibrary::canTakeFactors(const LinearParams &params) const {
 bool KernelLibrary::canSumSquares(const LinearParams &params) const {
   return params.outputs.size() == 1 && !params.gated && !params.rotation &&
          params.result == params.element &&
-         params.outputs.front() % columnsOfSquare == 0 &&
-         canTakeFactors(params);
+         params.outputs.front() % columnsPerSum == 0 && pipelinesMany(params);
+}
+
+bool KernelLibrary::canReadPartial(const LinearParams &params) {
+  return params.inputs % 8 == 0 && !params.rotation;
 }
 
 SmallVector<KernelLibrary::Variant>

@@ -172,7 +172,7 @@ SymbolRefAttr KernelLibrary::norm(const NormParams &params) {
 
 SymbolRefAttr KernelLibrary::normFactors(int64_t width, double epsilon) {
   constexpr int64_t perBlock = 8; // rows, of a warp each
-  int64_t sums = width / columnsOfSquare;
+  int64_t sums = width / columnsPerSum;
   Launch launch;
   launch.threads = 32 * perBlock;
   launch.grid = {blocksOf(1, perBlock)};

@@ -3,7 +3,6 @@
 #include "NormScales.h"
 #include "rshard/Target/Segment/SegmentPlan.h"
 #include "llvm/ADT/STLExtras.h"
-#include <algorithm>
 
 using namespace mlir;
 
@@ -13,30 +12,37 @@ static ParameterOp parameterOf(Value value) {
   return value ? value.getDefiningOp<ParameterOp>() : ParameterOp();
 }
 
-/// The norm whose result `use` of a weight multiplies it with, if there is one.
-static NormOp normOf(OpOperand &use) {
-  auto linear = dyn_cast<LinearOp>(use.getOwner());
-  return linear && use.get() == linear.getWeight()
-             ? linear.getInput().getDefiningOp<NormOp>()
-             : NormOp();
+static StringAttr symbolOf(ParameterOp parameter) {
+  return parameter.getWeightAttr().getAttr();
 }
 
-NormScales::NormScales(ModuleOp module, function_ref<bool(NormOp)> canNormalise)
-    : module(module) {
-  module.walk([&](NormOp norm) {
-    auto rows = cast<ShapedType>(norm.getInput().getType());
-    most = std::max(most, rows.getShape().back());
-  });
-  module.walk([&](ParameterOp parameter) {
-    StringAttr weight = parameter.getWeightAttr().getAttr();
-    for (OpOperand &use : parameter->getUses()) {
-      StringAttr scale;
-      if (NormOp norm = normOf(use);
-          norm && onlyLinearsRead(norm) && canNormalise(norm))
-        if (ParameterOp vector = parameterOf(norm.getScale()))
-          scale = vector.getWeightAttr().getAttr();
-      auto [known, added] = scaleOf.try_emplace(weight, scale);
-      if (!added && known->second != scale)
+/// The scale of what `use` of a weight multiplies it with, if that is a norm
+/// that is left to products.
+static ParameterOp scaleOfUse(OpOperand &use,
+                              function_ref<bool(NormOp)> canNormalise) {
+  auto linear = dyn_cast<LinearOp>(use.getOwner());
+  if (!linear || use.get() != linear.getWeight())
+    return {};
+  auto norm = linear.getInput().getDefiningOp<NormOp>();
+  return norm && onlyLinearsRead(norm) && canNormalise(norm)
+             ? parameterOf(norm.getScale())
+             : ParameterOp();
+}
+
+NormScales::NormScales(ModuleOp module,
+                       function_ref<bool(NormOp)> canNormalise) {
+  auto layersOf = [&](ParameterOp parameter) {
+    auto weight = module.lookupSymbol<WeightOp>(parameter.getWeight());
+    return weight ? weight.getLayers() : std::nullopt;
+  };
+  module.walk([&](ParameterOp weight) {
+    for (OpOperand &use : weight->getUses()) {
+      ParameterOp scale = scaleOfUse(use, canNormalise);
+      bool holds = scale && weight.getLayer() == scale.getLayer() &&
+                   layersOf(weight) == layersOf(scale);
+      StringAttr symbol = holds ? symbolOf(scale) : StringAttr();
+      auto [known, added] = scaleOf.try_emplace(symbolOf(weight), symbol);
+      if (!added && known->second != symbol)
         known->second = {};
     }
   });
@@ -44,22 +50,12 @@ NormScales::NormScales(ModuleOp module, function_ref<bool(NormOp)> canNormalise)
 
 bool NormScales::canFold(NormOp norm) const {
   ParameterOp scale = parameterOf(norm.getScale());
-  if (!scale)
-    return false;
-  auto layersOf = [&](ParameterOp parameter) {
-    auto weight =
-        ModuleOp(module).lookupSymbol<WeightOp>(parameter.getWeight());
-    return weight ? weight.getLayers() : std::nullopt;
-  };
-  return llvm::all_of(norm->getUsers(), [&](Operation *user) {
-    auto linear = dyn_cast<LinearOp>(user);
-    ParameterOp weight =
-        linear ? parameterOf(linear.getWeight()) : ParameterOp();
-    return weight && weight.getLayer() == scale.getLayer() &&
-           layersOf(weight) == layersOf(scale) &&
-           scaleOf.lookup(weight.getWeightAttr().getAttr()) ==
-               scale.getWeightAttr().getAttr();
-  });
+  return scale && llvm::all_of(norm->getUsers(), [&](Operation *user) {
+           auto linear = dyn_cast<LinearOp>(user);
+           ParameterOp weight =
+               linear ? parameterOf(linear.getWeight()) : ParameterOp();
+           return weight && scaleOf.lookup(symbolOf(weight)) == symbolOf(scale);
+         });
 }
 
 } // namespace rshard::cuda

@@ -25,20 +25,14 @@ public:
   NormScales(mlir::ModuleOp module,
              llvm::function_ref<bool(NormOp)> canNormalise);
 
-  /// Whether the weights of all linears that read the norm's result can hold
-  /// its scale: nothing else in the module reads these weights, which would
-  /// have to be there twice.
+  /// Whether the weights of all linears that read the norm's result hold its
+  /// scale. A weight does if all that it is multiplied with has been scaled by
+  /// it, in the same layers: otherwise it would have to be there twice.
   bool canFold(NormOp norm) const;
 
-  /// The most elements that a norm is over.
-  int64_t widest() const { return most; }
-
 private:
-  /// The scale of all that a weight is multiplied with; null if that differs,
-  /// is no norm that products can do, or something else reads the weight.
+  /// The scale that a weight holds; null: none.
   llvm::DenseMap<mlir::StringAttr, mlir::StringAttr> scaleOf;
-  mlir::ModuleOp module;
-  int64_t most = 0;
 };
 
 } // namespace rshard::cuda

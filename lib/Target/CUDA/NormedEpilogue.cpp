@@ -25,8 +25,8 @@ void LinearEpilogue::storeSquares(DeviceBuilder &k, int64_t panel,
     for (auto [half, sum] : llvm::enumerate(squares)) {
       Int to = firstRow + 8 * static_cast<int64_t>(half);
       k.when((to < operands.rows) & (at < width), [&, sum = sum] {
-        Long place = k.widen(to) * (width / KernelLibrary::columnsOfSquare) +
-                     k.widen(at / KernelLibrary::columnsOfSquare);
+        Long place = k.widen(to) * (width / KernelLibrary::columnsPerSum) +
+                     k.widen(at / KernelLibrary::columnsPerSum);
         k.store(sum, k.at(operands.squares, place, k.f32()));
       });
     }

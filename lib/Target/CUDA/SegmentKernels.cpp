@@ -59,7 +59,10 @@ static bool canNormalise(NormOp norm) {
 
 SegmentKernels::SegmentKernels(WeightSlots &weights, KernelLibrary &kernels,
                                ModuleOp module)
-    : SegmentEmitter(weights), kernels(kernels), scales(module, canNormalise) {}
+    : SegmentEmitter(weights), kernels(kernels), scales(module, canNormalise) {
+  module.walk(
+      [&](NormOp norm) { widest = std::max(widest, paramsOf(norm).width); });
+}
 
 /// What a step of linears computes.
 static cuda::LinearParams paramsOf(const Step &step) {
@@ -99,22 +102,22 @@ FusionRules SegmentKernels::fusionRules() const {
     if (!canNormalise(norm))
       return "no product has a kernel for it";
     return scales.canFold(norm) ? ""
-                                : "something else reads the products' weights";
+                                : "the products' weights cannot hold its scale";
   };
   rules.sumsSquares = [this](const Step &step) {
     return kernels.canSumSquares(paramsOf(step));
   };
   rules.takesFactors = [this](const Step &step) {
-    return kernels.canTakeFactors(paramsOf(step));
+    return kernels.pipelinesMany(paramsOf(step));
   };
-  rules.partialInputs = [](LinearOp linear) {
-    return widthOf(linear.getInput()) % 8 == 0;
+  rules.readsPartial = [](const Step &step) {
+    return KernelLibrary::canReadPartial(paramsOf(step));
   };
   return rules;
 }
 
 MemRefType SegmentKernels::squaresType() const {
-  int64_t sums = scales.widest() / KernelLibrary::columnsOfSquare;
+  int64_t sums = widest / KernelLibrary::columnsPerSum;
   return MemRefType::get({ShapedType::kDynamic, sums},
                          Float32Type::get(ops.getContext()));
 }

@@ -29,8 +29,8 @@ public:
                  mlir::ModuleOp module);
 
   FusionRules fusionRules() const override;
-  /// Whether the segments need the buffers of squares, in rows of the widest
-  /// norm's, and of factors.
+  /// Whether products pass factors on: then the frame has the buffers of
+  /// squares, of the widest norm's rows, and of factors.
   bool needsFactors() const { return usesFactors; }
   mlir::MemRefType squaresType() const;
   mlir::MemRefType factorsType() const;
@@ -71,6 +71,7 @@ private:
 
   KernelLibrary &kernels;
   NormScales scales;
+  int64_t widest = 0; ///< elements that a norm is over
   bool usesFactors = false;
 };
 

@@ -8,21 +8,15 @@ using namespace mlir;
 
 namespace rshard {
 
-/// Why the steps that read the result of `merge`, linears among them `readers`,
-/// cannot read a single partial in its place; empty if they can.
+/// Why the steps `readers` of the result of `merge` cannot read a single
+/// partial in its place; empty if they can.
 static StringRef whyKept(MergeOp merge, ArrayRef<Step *> readers,
                          const FusionRules &rules) {
-  if (!llvm::all_of(merge->getUses(), [&](OpOperand &use) {
-        auto linear = dyn_cast<LinearOp>(use.getOwner());
-        return linear && linear.getInput() == merge.getResult();
-      }))
+  if (!onlyLinearsRead(merge))
     return "something else than products reads its result";
-  return llvm::all_of(readers,
-                      [&](const Step *reader) {
-                        return !isa<RopeOp>(reader->op) &&
-                               rules.partialInputs(
-                                   cast<LinearOp>(reader->root));
-                      })
+  return llvm::all_of(
+             readers,
+             [&](const Step *reader) { return rules.readsPartial(*reader); })
              ? ""
              : "no product has a kernel for it";
 }
@@ -33,11 +27,7 @@ void SegmentPlan::leaveMerges() {
     auto merge = dyn_cast<MergeOp>(step.op);
     if (!merge)
       continue;
-    SmallVector<Step *> readers;
-    for (Step &reader : steps)
-      if (auto linear = dyn_cast<LinearOp>(reader.root);
-          linear && linear.getInput() == merge.getResult())
-        readers.push_back(&reader);
+    SmallVector<Step *> readers = linearsOf(merge);
     if (StringRef reason = whyKept(merge, readers, rules); !reason.empty()) {
       remark::missed(merge.getLoc(), segmentRemark(segment, "leave-merge"))
           << remark::reason("{0}", reason);

@@ -8,13 +8,6 @@ using namespace mlir;
 
 namespace rshard {
 
-bool onlyLinearsRead(NormOp norm) {
-  return llvm::all_of(norm->getUses(), [&](OpOperand &use) {
-    auto linear = dyn_cast<LinearOp>(use.getOwner());
-    return linear && linear.getInput() == norm.getResult();
-  });
-}
-
 /// Why linears do not compute `norm` themselves; empty if they may.
 static StringRef whyKept(NormOp norm, const FusionRules &rules) {
   if (!onlyLinearsRead(norm))
@@ -33,55 +26,58 @@ void SegmentPlan::leaveNorms() {
           << remark::reason("{0}", reason);
       continue;
     }
+    remark::passed(norm.getLoc(), segmentRemark(segment, "leave-norm"))
+        << remark::reason("products of few rows compute it themselves");
     step.leftToReaders = true;
-    for (Step &reader : steps) {
-      auto linear = dyn_cast<LinearOp>(reader.root);
-      if (!linear || linear.getInput() != norm.getResult())
-        continue;
-      reader.inputNorm = norm;
-      reader.reads.push_back(norm.getInput());
+    for (Step *reader : linearsOf(norm)) {
+      reader->inputNorm = norm;
+      reader->reads.push_back(norm.getInput());
       // All of it is read for every element of the result.
-      llvm::erase_if(reader.inPlace, [&](const Step::TakeOver &taken) {
+      llvm::erase_if(reader->inPlace, [&](const Step::TakeOver &taken) {
         return taken.from == norm.getInput();
       });
     }
   }
   if (rules.sumsSquares)
     passFactors();
-  for (const Step &step : steps)
-    if (step.leftToReaders)
-      remark::passed(step.op->getLoc(), segmentRemark(segment, "leave-norm"))
-          << remark::reason(step.factorsGiven
-                                ? "products of few and of many rows compute it "
-                                  "themselves"
-                                : "products of few rows compute it themselves");
 }
 
 /// The squares of a norm's input are summed by the linear that makes it, if all
-/// steps concerned can. There is one place for them and their factors: the next
-/// ones are summed when these have been read.
+/// steps concerned can, and its readers apply the factors. The next squares are
+/// summed when these factors have been read.
 void SegmentPlan::passFactors() {
   const Step *free = steps.begin(); // the first that may sum squares again
   for (Step &step : steps) {
-    if (!step.leftToReaders)
+    auto norm = dyn_cast<NormOp>(step.op);
+    if (!norm || !step.leftToReaders)
       continue;
-    auto norm = cast<NormOp>(step.op);
     auto *maker = llvm::find_if(
         steps, [&](const Step &one) { return one.result == norm.getInput(); });
-    SmallVector<Step *> readers;
-    for (Step &reader : steps)
-      if (reader.inputNorm == norm)
-        readers.push_back(&reader);
-    if (maker == steps.end() || maker < free || !isa<LinearOp>(maker->root) ||
-        (maker->inputNorm && !maker->factorsGiven) ||
-        !rules.sumsSquares(*maker) ||
-        !llvm::all_of(
-            readers, [&](Step *reader) { return rules.takesFactors(*reader); }))
+    SmallVector<Step *> readers = linearsOf(norm);
+    auto whyNot = [&]() -> StringRef {
+      if (maker == steps.end() || !isa<LinearOp>(maker->root))
+        return "no product makes its rows";
+      if (maker < free)
+        return "others' squares are still needed there";
+      bool can = rules.sumsSquares(*maker) &&
+                 !(maker->inputNorm && !maker->factorsGiven) &&
+                 llvm::all_of(readers, [&](const Step *reader) {
+                   return rules.takesFactors(*reader);
+                 });
+      return can ? "" : "products of many rows have no kernel for it";
+    };
+    if (StringRef reason = whyNot(); !reason.empty()) {
+      remark::missed(norm.getLoc(), segmentRemark(segment, "pass-factors"))
+          << remark::reason("{0}", reason);
       continue;
+    }
+    remark::passed(norm.getLoc(), segmentRemark(segment, "pass-factors"))
+        << remark::reason("the product that makes its rows sums their squares, "
+                          "and products of many rows apply its factors");
     maker->sumsSquares = step.factorsGiven = true;
     for (Step *reader : readers)
       reader->factorsGiven = true;
-    free = readers.back() + 1;
+    free = readers.back();
   }
 }
 

@@ -206,6 +206,13 @@ static bool isArithmetic(Operation &op) {
          });
 }
 
+bool onlyLinearsRead(Value value) {
+  return llvm::all_of(value.getUses(), [&](OpOperand &use) {
+    auto linear = dyn_cast<LinearOp>(use.getOwner());
+    return linear && linear.getInput() == value;
+  });
+}
+
 LogicalResult SegmentPlan::collectSteps() {
   Block &body = segment.getBody().front();
   llvm::DenseSet<Operation *> fused;
@@ -238,7 +245,7 @@ LogicalResult SegmentPlan::collectSteps() {
     joinRotations();
   if (rules.whyNormStays)
     leaveNorms();
-  if (rules.partialInputs)
+  if (rules.readsPartial)
     leaveMerges();
   remarkFusion(segment, steps);
 
@@ -251,6 +258,15 @@ LogicalResult SegmentPlan::collectSteps() {
   for (Value value : body.getTerminator()->getOperands())
     lastUse[value] = steps.size();
   return success();
+}
+
+SmallVector<Step *> SegmentPlan::linearsOf(Value value) {
+  SmallVector<Step *> found;
+  for (Step &step : steps)
+    if (auto linear = dyn_cast<LinearOp>(step.root);
+        linear && linear.getInput() == value)
+      found.push_back(&step);
+  return found;
 }
 
 /// Plain linears of one input become one step, at the place of the first: a

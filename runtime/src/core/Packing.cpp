@@ -307,14 +307,20 @@ static Expected<void> checkScale(const WeightPart &scale,
   if (layout.kind == Kind::Vector || layout.kind == Kind::Panel)
     return Error{is + " with a scale of columns"};
   std::string where = is + ": scale \"" + scale.tensor + "\" ";
-  if (scale.shape.size() != 1 || scale.transposed)
+  size_t rank = scale.shape.size();
+  if ((rank != 1 && rank != 2) || scale.transposed)
     return Error{where + "has shape " + text(scale.shape) +
                  ", a vector is required"};
   Expected<PackPart> sliced = slicePart(scale);
   if (!sliced)
     return Error{where + sliced.error().message};
-  if (sliced->outputs() != first.inputs())
-    return Error{where + "has " + std::to_string(sliced->outputs()) +
+  if (rank == 2 && sliced->rows != 1)
+    return Error{where + "has shape " + text(scale.shape) +
+                 ", a vector is one row of it vs " +
+                 std::to_string(sliced->rows)};
+  int64_t elements = sliced->rows * sliced->columns;
+  if (elements != first.inputs())
+    return Error{where + "has " + std::to_string(elements) +
                  " elements, the weight has " + std::to_string(first.inputs()) +
                  " columns"};
   return {};

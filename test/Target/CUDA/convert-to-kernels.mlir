@@ -51,17 +51,25 @@
 // CHECK-SAME: %[[X:[^:]*]]: memref<?x64xbf16{{[^%]*}}%[[Y:[^:]*]]: memref<?x64xbf16{{[^%]*}}%[[Z:[^:]*]]: memref
 // CHECK: rshard.run @kernels::@norm_rms_1x64_3727c5ac_scale_bf16 of
 // CHECK-NOT: _norm_
-// CHECK: rshard.run @kernels::@linear_{{.*}}_residual of %{{.*}}(%{{.*}}, %{{.*}}, %[[N:.*]], %[[Y]], %[[SQUARES:.*]]) :
+// CHECK: %[[B:.*]] = rshard.get_buffer %{{.*}}[@norm.squares] :
+// CHECK-NEXT: %[[SQUARES:.*]] = memref.cast %[[B]]
+// CHECK: rshard.run @kernels::@linear_{{.*}}_residual of %{{.*}}(%{{.*}}, %{{.*}}, %[[N:.*]], %[[Y]], %[[SQUARES]]) :
 // Of many rows, it sums the squares for the norm behind it.
 // CHECK: rshard.run @kernels::@linear_p{{.*}}_residual_squares of %{{.*}}(%{{.*}}, %{{.*}}, %[[N]], %[[Y]], %[[SQUARES]]) :
 // CHECK: %[[SOME:.*]] = arith.cmpi ugt, %[[ROWS:.*]], %c8
 // CHECK: scf.if %[[SOME]] {
 // CHECK: %[[MANY:.*]] = arith.cmpi ugt, %[[ROWS]], %c256
 // CHECK: scf.if %[[MANY]] {
-// CHECK: rshard.run @kernels::@norm_factors_64_3727c5ac of %{{.*}}(%[[SQUARES:.*]], %[[FACTORS:.*]]) :
+// CHECK: %[[B:.*]] = rshard.get_buffer %{{.*}}[@norm.squares] :
+// CHECK-NEXT: %[[SQUARES:.*]] = memref.cast %[[B]]
+// CHECK: %[[B:.*]] = rshard.get_buffer %{{.*}}[@norm.factors] :
+// CHECK-NEXT: %[[FACTORS:.*]] = memref.cast %[[B]]
+// CHECK-NEXT: rshard.run @kernels::@norm_factors_64_3727c5ac of %{{.*}}(%[[SQUARES]], %[[FACTORS]]) :
 // CHECK: } else {
 // CHECK-NEXT: rshard.run @kernels::@norm_rms_1x64_3727c5ac_bf16 of %{{.*}}(%[[Y]], %[[N:.*]]) :
-// CHECK: rshard.run @kernels::@linear_small8{{.*}}_residual_norm_3727c5ac of %{{.*}}(%[[N]], %[[W:.*]], %[[Y]], %[[Z]], %[[Y]], %[[FACTORS:.*]]) :
+// CHECK: %[[B:.*]] = rshard.get_buffer %{{.*}}[@norm.factors] :
+// CHECK-NEXT: %[[FACTORS:.*]] = memref.cast %[[B]]
+// CHECK: rshard.run @kernels::@linear_small8{{.*}}_residual_norm_3727c5ac of %{{.*}}(%[[N]], %[[W:.*]], %[[Y]], %[[Z]], %[[Y]], %[[FACTORS]]) :
 // CHECK: rshard.run @kernels::@linear_s256_64x64_bf16_residual of %{{.*}}(%[[N]], %[[W]], %[[Y]], %[[Z]], %[[Y]], %[[FACTORS]]) :
 // CHECK: rshard.run @kernels::@linear_p{{[^_]*}}_64x64_bf16_residual_factors of %{{.*}}(%[[N]], %[[W]], %[[Y]], %[[Z]], %[[Y]], %[[FACTORS]]) :
 // CHECK-LABEL: func.func @step(

@@ -7,6 +7,10 @@ rshard.weight @w "w" : tensor<128x128xf32>
 rshard.weight @w2 "w2" : tensor<128x128xf32>
 rshard.weight @own "own" : tensor<128x128xf32>
 rshard.weight @next "next" : tensor<128x128xf32>
+rshard.weight @chain1 "chain1" : tensor<128x128xf32>
+rshard.weight @chain2 "chain2" : tensor<128x128xf32>
+rshard.weight @once1 "once1" : tensor<128x128xf32>
+rshard.weight @once2 "once2" : tensor<128x128xf32>
 rshard.weight @b "b" : tensor<128xf32>
 rshard.rotary @r64 [1.0, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.29, 0.28, 0.27, 0.26, 0.25, 0.24, 0.23, 0.22,
                     0.21, 0.2, 0.19, 0.18, 0.17, 0.16, 0.15, 0.14, 0.13, 0.12, 0.11, 0.1, 0.09, 0.08, 0.07, 0.06] scale 1.0
@@ -25,7 +29,8 @@ rshard.table @merge0.source
 func.func private @taken(%layer: index, %x: tensor<?x128xbf16>, %p: tensor<?xi32>) -> tensor<?x2x64xbf16> {
   %s = rshard.parameter @scale : tensor<128xf32>
   %w = rshard.parameter @own : tensor<128x128xf32>
-  // CHECK-DAG: [[#@LINE + 1]]:{{.*}}: remark: [Passed] leave-norm {{.*}}Function=taken | Reason="products of few rows compute it themselves"
+  // CHECK-DAG: [[#@LINE + 2]]:{{.*}}: remark: [Passed] leave-norm {{.*}}Function=taken | Reason="products of few rows compute it themselves"
+  // CHECK-DAG: [[#@LINE + 1]]:{{.*}}: remark: [Missed] pass-factors {{.*}}Function=taken | Reason="no product makes its rows"
   %n = rshard.norm rms %x, %s eps 1.0e-05 : tensor<?x128xbf16>, tensor<128xf32>
   %q = rshard.linear %n, %w : (tensor<?x128xbf16>, tensor<128x128xf32>) -> tensor<?x2x64xbf16>
   // CHECK-DAG: [[#@LINE + 1]]:{{.*}}: remark: [Passed] fuse {{.*}}Function=taken | Kernel="rshard.linear + rshard.rope"
@@ -36,7 +41,7 @@ func.func private @taken(%layer: index, %x: tensor<?x128xbf16>, %p: tensor<?xi32
 func.func private @shared(%layer: index, %x: tensor<?x128xbf16>) -> tensor<?x128xbf16> {
   %s = rshard.parameter @scale : tensor<128xf32>
   %w = rshard.parameter @w : tensor<128x128xf32>
-  // CHECK-DAG: [[#@LINE + 1]]:{{.*}}: remark: [Missed] leave-norm {{.*}}Function=shared | Reason="something else reads the products' weights"
+  // CHECK-DAG: [[#@LINE + 1]]:{{.*}}: remark: [Missed] leave-norm {{.*}}Function=shared | Reason="the products' weights cannot hold its scale"
   %n = rshard.norm rms %x, %s eps 1.0e-05 : tensor<?x128xbf16>, tensor<128xf32>
   %q = rshard.linear %n, %w : (tensor<?x128xbf16>, tensor<128x128xf32>) -> tensor<?x128xbf16>
   return %q : tensor<?x128xbf16>
@@ -48,10 +53,47 @@ func.func private @passed(%layer: index, %x: tensor<?x128xbf16>) -> (tensor<?x12
   %next = rshard.parameter @next : tensor<128x128xf32>
   %y = rshard.linear %x, %w : (tensor<?x128xbf16>, tensor<128x128xf32>) -> tensor<?x128xbf16>
   %a = rshard.add %x, %y : tensor<?x128xbf16>
-  // CHECK-DAG: [[#@LINE + 1]]:{{.*}}: remark: [Passed] leave-norm {{.*}}Function=passed | Reason="products of few and of many rows compute it themselves"
+  // CHECK-DAG: [[#@LINE + 2]]:{{.*}}: remark: [Passed] leave-norm {{.*}}Function=passed | Reason="products of few rows compute it themselves"
+  // CHECK-DAG: [[#@LINE + 1]]:{{.*}}: remark: [Passed] pass-factors {{.*}}Function=passed | Reason="the product that makes its rows sums their squares, and products of many rows apply its factors"
   %n = rshard.norm rms %a, %s eps 1.0e-05 : tensor<?x128xbf16>, tensor<128xf32>
   %q = rshard.linear %n, %next : (tensor<?x128xbf16>, tensor<128x128xf32>) -> tensor<?x128xbf16>
   return %a, %q : tensor<?x128xbf16>, tensor<?x128xbf16>
+}
+
+// A product between two norms applies factors and sums squares.
+func.func private @chain(%layer: index, %x: tensor<?x128xbf16>) -> (tensor<?x128xbf16>, tensor<?x128xbf16>) {
+  %s = rshard.parameter @scale : tensor<128xf32>
+  %w = rshard.parameter @w : tensor<128x128xf32>
+  %c1 = rshard.parameter @chain1 : tensor<128x128xf32>
+  %c2 = rshard.parameter @chain2 : tensor<128x128xf32>
+  %y = rshard.linear %x, %w : (tensor<?x128xbf16>, tensor<128x128xf32>) -> tensor<?x128xbf16>
+  // CHECK-DAG: [[#@LINE + 1]]:{{.*}}: remark: [Passed] pass-factors {{.*}}Function=chain
+  %n = rshard.norm rms %y, %s eps 1.0e-05 : tensor<?x128xbf16>, tensor<128xf32>
+  %z = rshard.linear %n, %c1 : (tensor<?x128xbf16>, tensor<128x128xf32>) -> tensor<?x128xbf16>
+  // CHECK-DAG: [[#@LINE + 1]]:{{.*}}: remark: [Passed] pass-factors {{.*}}Function=chain
+  %m = rshard.norm rms %z, %s eps 1.0e-05 : tensor<?x128xbf16>, tensor<128xf32>
+  %q = rshard.linear %m, %c2 : (tensor<?x128xbf16>, tensor<128x128xf32>) -> tensor<?x128xbf16>
+  return %z, %q : tensor<?x128xbf16>, tensor<?x128xbf16>
+}
+
+// The second norm's squares would be summed before the first one's factors are read.
+func.func private @at_once(%layer: index, %x: tensor<?x128xbf16>) -> (tensor<?x128xbf16>, tensor<?x128xbf16>) {
+  %s = rshard.parameter @scale : tensor<128xf32>
+  %w = rshard.parameter @w : tensor<128x128xf32>
+  %w2 = rshard.parameter @w2 : tensor<128x128xf32>
+  %c1 = rshard.parameter @once1 : tensor<128x128xf32>
+  %c2 = rshard.parameter @once2 : tensor<128x128xf32>
+  %y = rshard.linear %x, %w : (tensor<?x128xbf16>, tensor<128x128xf32>) -> tensor<?x128xbf16>
+  %ya = rshard.add %x, %y : tensor<?x128xbf16>
+  %z = rshard.linear %x, %w2 : (tensor<?x128xbf16>, tensor<128x128xf32>) -> tensor<?x128xbf16>
+  %za = rshard.add %x, %z : tensor<?x128xbf16>
+  // CHECK-DAG: [[#@LINE + 1]]:{{.*}}: remark: [Passed] pass-factors {{.*}}Function=at_once
+  %n = rshard.norm rms %ya, %s eps 1.0e-05 : tensor<?x128xbf16>, tensor<128xf32>
+  // CHECK-DAG: [[#@LINE + 1]]:{{.*}}: remark: [Missed] pass-factors {{.*}}Function=at_once | Reason="others' squares are still needed there"
+  %m = rshard.norm rms %za, %s eps 1.0e-05 : tensor<?x128xbf16>, tensor<128xf32>
+  %p = rshard.linear %n, %c1 : (tensor<?x128xbf16>, tensor<128x128xf32>) -> tensor<?x128xbf16>
+  %q = rshard.linear %m, %c2 : (tensor<?x128xbf16>, tensor<128x128xf32>) -> tensor<?x128xbf16>
+  return %p, %q : tensor<?x128xbf16>, tensor<?x128xbf16>
 }
 
 func.func private @layernorm(%layer: index, %x: tensor<?x128xbf16>, %p: tensor<?xi32>) -> tensor<?x2x64xbf16> {
@@ -153,6 +195,8 @@ func.func @step(%frame: !rshard.frame) {
   rshard.launch @taken layer %c0 of %frame ins(%x, %p) outs(%q) : (memref<?x128xbf16>, memref<?xi32>) -> memref<?x128xbf16>
   rshard.launch @shared layer %c0 of %frame ins(%x) outs(%q) : (memref<?x128xbf16>) -> memref<?x128xbf16>
   rshard.launch @passed layer %c0 of %frame ins(%x) outs(%o, %q) : (memref<?x128xbf16>) -> (memref<?x128xbf16>, memref<?x128xbf16>)
+  rshard.launch @chain layer %c0 of %frame ins(%x) outs(%o, %q) : (memref<?x128xbf16>) -> (memref<?x128xbf16>, memref<?x128xbf16>)
+  rshard.launch @at_once layer %c0 of %frame ins(%x) outs(%o, %q) : (memref<?x128xbf16>) -> (memref<?x128xbf16>, memref<?x128xbf16>)
   rshard.launch @layernorm layer %c0 of %frame ins(%x, %p) outs(%q) : (memref<?x128xbf16>, memref<?xi32>) -> memref<?x128xbf16>
   rshard.launch @head_norm layer %c0 of %frame ins(%x, %p) outs(%o, %q) : (memref<?x128xbf16>, memref<?xi32>) -> (memref<?x128xbf16>, memref<?x128xbf16>)
   rshard.launch @apart layer %c0 of %frame ins(%x, %p) outs(%q) : (memref<?x128xbf16>, memref<?xi32>) -> memref<?x128xbf16>

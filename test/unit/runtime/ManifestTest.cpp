@@ -244,8 +244,12 @@ TEST(Manifest, RefusesScalesThatDoNotFit) {
   both.scale->sliceRows = {1, 6};
   has("slice is outside of [5]");
   both.scale->sliceRows = {};
-  both.scale->shape = {1, 4};
-  has("has shape [1, 4], a vector is required");
+  both.scale->shape = {3, 4};
+  has("has shape [3, 4], a vector is one row of it vs 3");
+  both.scale->sliceRows = {1, 2};
+  EXPECT_EQ(error(), "");
+  both.scale->shape = {3, 4, 1};
+  has("has shape [3, 4, 1], a vector is required");
   both.scale->tensor = "{}.s";
   has("weights[3].scale.tensor is \"{}.s\"");
   both.scale = {};

@@ -186,7 +186,8 @@ TEST(Weights, RoundsScaledElementsOnce) {
   std::vector<float> values{1.0078125f, 1.0078125f, 1.0078125f, 3.0f};
   std::string header =
       R"({"w":{"dtype":"F32","shape":[1,2],"data_offsets":[0,8]},)"
-      R"("s":{"dtype":"F32","shape":[2],"data_offsets":[8,16]}})";
+      R"("s":{"dtype":"F32","shape":[2],"data_offsets":[8,16]},)"
+      R"("m":{"dtype":"F32","shape":[2,2],"data_offsets":[0,16]}})";
   WeightSpec weight = spec({1, 2}, "rows:bf16");
   weight.parts[0].tensor = "w";
   weight.scale = WeightPart{"s", {2}};
@@ -196,6 +197,12 @@ TEST(Weights, RoundsScaledElementsOnce) {
   ASSERT_NE(out, nullptr) << f.error;
   EXPECT_EQ(out[0], 0x3f82); // of 1.01568603515625
   EXPECT_EQ(out[1], 0x4042); // of 3.0234375, halfway: to the even one
+  weight.scale = WeightPart{"m", {2, 2}, {{1, 2}}}; // the same two
+  out = static_cast<const uint16_t *>(
+      f.pack(safeTensors(header, bytesOf(values)), weight));
+  ASSERT_NE(out, nullptr) << f.error;
+  EXPECT_EQ(out[0], 0x3f82);
+  EXPECT_EQ(out[1], 0x4042);
 }
 
 /// Rows of two tensors as one weight, against the definitions of the packs.

@@ -144,21 +144,25 @@ public:
   /// Up to so many rows, products neither sum squares nor take factors: beyond,
   /// all of them are pipelined.
   static constexpr int64_t rowsWithoutFactors = 256;
-  static constexpr int64_t columnsOfSquare = 64;
+  /// Of squares: those of a panel in the epilogue.
+  static constexpr int64_t columnsPerSum = 64;
   /// Whether a product of the norm's results can: root mean square over whole
   /// rows of bf16, in accesses of 16 bytes. (In f16 w * scale may overflow.)
   static bool canNormalise(const NormParams &params);
-  /// Whether the kernels for many rows can sum the squares of the product's
-  /// results, and take factors of its inputs.
+  /// Whether all kernels for more than rowsWithoutFactors rows are pipelined:
+  /// these can take factors.
+  bool pipelinesMany(const LinearParams &params) const;
+  /// Whether they can sum the squares of the product's results too.
   bool canSumSquares(const LinearParams &params) const;
-  bool canTakeFactors(const LinearParams &params) const;
-  /// The kernel of one row for the partial of `params`: (x.., o[?,K], source[1]
-  /// i32), with those of the others in front, of which x may be anything: it
-  /// reads row source[0] of o.
+  /// The kernel of one row for the partial of `params`: (x, w, bias?,
+  /// residual?, y..., o[?,K], source[1] i32). It reads row source[0] of o; x
+  /// may be anything.
   mlir::SymbolRefAttr linearOfPartial(const LinearParams &params);
+  /// Whether there is one: rows in accesses of 16 bytes, and no rotation.
+  static bool canReadPartial(const LinearParams &params);
   /// The same with one schedule, for any number of rows; one without a
   /// pipeline where a pipeline cannot address the operands. Null if a rotation
-  /// is asked for that the schedule cannot do.
+  /// or a partial is asked for that the schedule cannot do.
   mlir::SymbolRefAttr linear(const LinearParams &params,
                              const LinearSchedule &schedule);
 

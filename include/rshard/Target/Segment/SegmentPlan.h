@@ -23,8 +23,8 @@ inline int64_t getRowWidth(mlir::Value rows) {
   return getRowWidth(llvm::cast<mlir::ShapedType>(rows.getType()));
 }
 
-/// Whether a norm's result is the input of linears, and nothing else.
-bool onlyLinearsRead(NormOp norm);
+/// Whether a value is the input of linears, and nothing else.
+bool onlyLinearsRead(mlir::Value value);
 
 /// One kernel call.
 struct Step {
@@ -84,10 +84,11 @@ struct FusionRules {
   std::function<llvm::StringRef(NormOp)> whyNormStays;
   /// Whether a linear's step can sum the squares of its result's rows for a
   /// norm behind it, and whether it can take its input's factors. Null: none.
+  /// A target has a place for one set of squares and one of factors at a time.
   std::function<bool(const Step &)> sumsSquares, takesFactors;
-  /// The linears of a merge's result that, of one row, can read a single
-  /// partial in its place.
-  bool (*partialInputs)(LinearOp) = nullptr;
+  /// Whether a linear's step of one row can read a single partial in place of
+  /// the merge that makes its input. Null: none.
+  std::function<bool(const Step &)> readsPartial;
 };
 
 struct Storage {
@@ -121,6 +122,8 @@ private:
   mlir::LogicalResult collectSteps();
   void joinLinears();
   void joinRopes();
+  /// The steps whose linears have `value` as their input.
+  llvm::SmallVector<Step *> linearsOf(mlir::Value value);
   void leaveNorms();
   void passFactors();
   void leaveMerges();

@@ -90,8 +90,8 @@ struct WeightSpec {
   /// second, and so on.
   std::string pack;
   std::vector<WeightPart> parts; ///< one, unless the pack says otherwise
-  /// A vector [K] whose elements multiply the columns of every part, of
-  /// "rows", "join" and "interleave8".
+  /// A vector [K], also one row of a matrix, whose elements multiply the
+  /// columns of every part, of "rows", "join" and "interleave8".
   std::optional<WeightPart> scale = {};
   bool operator==(const WeightSpec &) const = default;
 };
