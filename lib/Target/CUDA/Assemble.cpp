@@ -267,8 +267,11 @@ FailureOr<DeviceCode> assemble(gpu::GPUModuleOp kernels, StringRef assembler) {
     llvm::raw_fd_ostream stream(input, code);
     stream << *ptx;
     stream.close();
-    if (code || stream.has_error())
-      return error() << "cannot write " << input;
+    if (stream.has_error())
+      code = stream.error();
+    stream.clear_error(); // it has been seen
+    if (code)
+      return error() << "cannot write " << input << ": " << code.message();
   }
   StringRef arguments[] = {assembler, "-arch=sm_90a", "-v",  "-O3",
                            input,     "-o",           output};

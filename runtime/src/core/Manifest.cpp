@@ -337,6 +337,12 @@ Expected<Manifest> Manifest::fromJson(std::string_view text) {
     fields.fail("kernels", "and host_tables belong to the target cuda");
   std::set<int64_t> slots;
   for (const WeightSpec &weight : out.weights)
+    if (weight.layers && weight.layers->second > out.model.layers)
+      fields.fail("weights", "are of layers up to " +
+                                 std::to_string(weight.layers->second) +
+                                 ", the model has " +
+                                 std::to_string(out.model.layers));
+  for (const WeightSpec &weight : out.weights)
     for (int64_t i = 0, n = weight.layers
                                 ? weight.layers->second - weight.layers->first
                                 : 1;
@@ -344,6 +350,10 @@ Expected<Manifest> Manifest::fromJson(std::string_view text) {
       if (!slots.insert(weight.slot + i).second)
         fields.fail("weights",
                     "use slot " + std::to_string(weight.slot + i) + " twice");
+  if (!slots.empty() && *slots.rbegin() + 1 != std::ssize(slots))
+    fields.fail("weights", "use " + std::to_string(slots.size()) +
+                               " slots and not the first ones alone, but " +
+                               std::to_string(*slots.rbegin()) + " too");
   for (const RopeSpec &spec : out.rope) {
     auto buffer =
         std::find_if(out.buffers.begin(), out.buffers.end(),

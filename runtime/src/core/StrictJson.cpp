@@ -101,7 +101,9 @@ std::string canonicalJson(const json &value) {
 JsonFields::JsonFields(const json &value, std::string path, std::string &error)
     : object(value), path(std::move(path)), error(error) {
   if (!value.is_object() && error.empty())
-    error = (this->path.empty() ? std::string("the top level") : this->path) +
+    error = (this->path.empty() ? "the top level"
+                                // Without the dot in front of a field.
+                                : this->path.substr(0, this->path.size() - 1)) +
             " is not an object";
 }
 

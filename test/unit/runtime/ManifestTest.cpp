@@ -79,6 +79,7 @@ TEST(Manifest, AttentionOnly) {
   m.model.attentionOnly = true;
   m.model.layers = 1;
   m.model.layerMask = {1};
+  m.weights = {};
   m.exchanges = standardExchanges(m.model, sampleTypes);
   EXPECT_EQ(m.exchanges.front().tensors[0].width, 2 * (2 + 1 + 1));
   EXPECT_EQ(m.exchanges.back().tensors[0].width, 4);
@@ -181,6 +182,11 @@ TEST(Manifest, NamesTheFieldThatIsWrong) {
   has("l.{}.q", "l.q", "weights[0].parts[0].tensor");
   has("\"slot\":3", "\"slot\":2", "slot 2 twice");
   has("\"slot\":3", "\"slot\":-3", "out of range");
+  has("\"slot\":5", "\"slot\":7",
+      "weights use 6 slots and not the first ones alone, but 7 too");
+  has("\"layers\":[0,3]", "\"layers\":[0,4]",
+      "weights are of layers up to 4, the model has 3");
+  has("\"scale\":null", "\"scale\":1", "weights[0].scale is not an object");
   has("\"shape\":[10,4]", "\"shape\":[10]", "2 dimensions are required");
   has("\"shape\":[10,4]", "\"shape\":[0,4]", "parts[0].shape has the dim");
   has("\"slice_rows\":[0,2]", "\"slice_rows\":[0,5]", "outside of [4, 4]");

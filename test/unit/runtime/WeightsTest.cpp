@@ -183,11 +183,12 @@ TEST(Weights, RoundsToF16LikeHardware) {
 }
 
 TEST(Weights, RoundsScaledElementsOnce) {
-  std::vector<float> values{1.0078125f, 1.0078125f, 1.0078125f, 3.0f};
+  std::vector<float> values{1.0078125f, 1.0078125f, 1.0078125f, 3.0f,
+                            0,          0,          1.0078125f, 3.0f};
   std::string header =
       R"({"w":{"dtype":"F32","shape":[1,2],"data_offsets":[0,8]},)"
       R"("s":{"dtype":"F32","shape":[2],"data_offsets":[8,16]},)"
-      R"("m":{"dtype":"F32","shape":[2,2],"data_offsets":[0,16]}})";
+      R"("m":{"dtype":"F32","shape":[2,2],"data_offsets":[16,32]}})";
   WeightSpec weight = spec({1, 2}, "rows:bf16");
   weight.parts[0].tensor = "w";
   weight.scale = WeightPart{"s", {2}};
