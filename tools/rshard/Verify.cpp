@@ -109,8 +109,9 @@ static ExitStatus run(const Options &options) {
   if (ExitStatus status = options.subject.load(subject, inspect);
       status != Success)
     return status;
-  if (ExitStatus status = checkMemory(subject); status != Success)
-    return status;
+  if (!routed) // else it was checked before there were routes
+    if (ExitStatus status = checkMemory(subject); status != Success)
+      return status;
   ExitStatus status = Success;
   nlohmann::json list = nlohmann::json::array();
   for (const Check &one : check(subject, routed)) {
