@@ -85,6 +85,11 @@ void LinearEpilogue::begin(DeviceBuilder &k, Int atRow, Int atColumn) {
       loadResidual(k, panel);
 }
 
+Int LinearEpilogue::threadRow(DeviceBuilder &k, int64_t i) {
+  return k.min(row + (k.lane() >> 2) + (i / 2 * 64 + i % 2 * 8),
+               operands.rows - 1);
+}
+
 void LinearEpilogue::loadResidual(DeviceBuilder &k, int64_t panel) {
   k.when(k.lane() == 0, [&] {
     // Copies out of this buffer have read it.

@@ -87,6 +87,9 @@ private:
   Int buffer(int64_t panel) {
     return first + shape.bytes() * (panel % shape.buffers);
   }
+  /// Of this thread's two rows of every block, number `i`; the last one there
+  /// is for those behind it, which are not written.
+  Int threadRow(DeviceBuilder &k, int64_t i);
   Int panelRow(int64_t panel) { return row + 64 * (panel / perBlock()); }
   Int panelColumn(int64_t panel);
   int64_t perBlock() const { return shape.panelsPerTile / shape.blocks; }

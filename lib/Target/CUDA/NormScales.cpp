@@ -31,15 +31,10 @@ static ParameterOp scaleOfUse(OpOperand &use,
 
 NormScales::NormScales(ModuleOp module,
                        function_ref<bool(NormOp)> canNormalise) {
-  auto layersOf = [&](ParameterOp parameter) {
-    auto weight = module.lookupSymbol<WeightOp>(parameter.getWeight());
-    return weight ? weight.getLayers() : std::nullopt;
-  };
   module.walk([&](ParameterOp weight) {
     for (OpOperand &use : weight->getUses()) {
       ParameterOp scale = scaleOfUse(use, canNormalise);
-      bool holds = scale && weight.getLayer() == scale.getLayer() &&
-                   layersOf(weight) == layersOf(scale);
+      bool holds = scale && areOfSameLayers(weight, scale);
       StringAttr symbol = holds ? symbolOf(scale) : StringAttr();
       auto [known, added] = scaleOf.try_emplace(symbolOf(weight), symbol);
       if (!added && known->second != symbol)

@@ -37,12 +37,8 @@ void LinearEpilogue::applyFactors(DeviceBuilder &k,
                                   MutableArrayRef<Value> accumulators) {
   size_t perBlock = accumulators.size() / static_cast<size_t>(shape.blocks);
   SmallVector<Float> factors; // of this thread's two rows of every block
-  for (int64_t i = 0; i != 2 * shape.blocks; ++i) {
-    // Rows behind the last one are not written.
-    Int of = k.min(row + (k.lane() >> 2) + (i / 2 * 64 + i % 2 * 8),
-                   operands.rows - 1);
-    factors.push_back(k.loadFloat(operands.factors, of));
-  }
+  for (int64_t i = 0; i != 2 * shape.blocks; ++i)
+    factors.push_back(k.loadFloat(operands.factors, threadRow(k, i)));
   // Two neighbours of the first row, then of the second.
   for (auto [i, sum] : llvm::enumerate(accumulators))
     sum = k.asFloat(sum) * factors[2 * (i / perBlock) + i / 2 % 2];

@@ -11,10 +11,7 @@ namespace rshard::cuda {
 void LinearEpilogue::findAngles(DeviceBuilder &k) {
   angleRows.clear();
   for (int64_t i = 0; i != 2 * shape.blocks; ++i) {
-    // Rows behind the last one are not written.
-    Int of = k.min(row + (k.lane() >> 2) + (i / 2 * 64 + i % 2 * 8),
-                   operands.rows - 1);
-    Int position = k.loadInt(operands.positions, of);
+    Int position = k.loadInt(operands.positions, threadRow(k, i));
     angleRows.push_back(position * params.rotation->headSize);
   }
 }

@@ -35,15 +35,9 @@ void SegmentPlan::leaveMerges() {
     }
     remark::passed(merge.getLoc(), segmentRemark(segment, "leave-merge"))
         << remark::reason("products of one row read its only partial");
-    step.leftToReaders = true;
-    for (Step *reader : readers) {
+    leaveTo(readers, step);
+    for (Step *reader : readers)
       reader->inputMerge = merge;
-      llvm::append_range(reader->reads, step.reads);
-      // All of it is read for every element of the result.
-      llvm::erase_if(reader->inPlace, [&](const Step::TakeOver &taken) {
-        return llvm::is_contained(step.reads, taken.from);
-      });
-    }
   }
 }
 

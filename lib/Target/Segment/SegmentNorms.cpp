@@ -28,15 +28,10 @@ void SegmentPlan::leaveNorms() {
     }
     remark::passed(norm.getLoc(), segmentRemark(segment, "leave-norm"))
         << remark::reason("products of few rows compute it themselves");
-    step.leftToReaders = true;
-    for (Step *reader : linearsOf(norm)) {
+    SmallVector<Step *> readers = linearsOf(norm);
+    leaveTo(readers, step);
+    for (Step *reader : readers)
       reader->inputNorm = norm;
-      reader->reads.push_back(norm.getInput());
-      // All of it is read for every element of the result.
-      llvm::erase_if(reader->inPlace, [&](const Step::TakeOver &taken) {
-        return taken.from == norm.getInput();
-      });
-    }
   }
   if (rules.sumsSquares)
     passFactors();

@@ -63,6 +63,16 @@ static LinearOp fusableLinear(Value value, ActivationOp &activation) {
   return value.getDefiningOp<LinearOp>();
 }
 
+bool areOfSameLayers(ParameterOp a, ParameterOp b) {
+  auto weightOf = [](ParameterOp op) {
+    return SymbolTable::lookupNearestSymbolFrom<WeightOp>(op,
+                                                          op.getWeightAttr());
+  };
+  WeightOp one = weightOf(a), other = weightOf(b);
+  return a.getLayer() == b.getLayer() && one && other &&
+         one.getLayers() == other.getLayers();
+}
+
 /// Whether the weights of two linears of one input can be packed as one: they
 /// are of the same layers.
 static bool packTogether(LinearOp a, LinearOp b) {
@@ -71,14 +81,7 @@ static bool packTogether(LinearOp a, LinearOp b) {
       return !first && !second;
     auto p = first.getDefiningOp<ParameterOp>(),
          q = second.getDefiningOp<ParameterOp>();
-    if (!p || !q || p.getLayer() != q.getLayer())
-      return false;
-    auto weightOf = [](ParameterOp op) {
-      return SymbolTable::lookupNearestSymbolFrom<WeightOp>(op,
-                                                            op.getWeightAttr());
-    };
-    WeightOp one = weightOf(p), other = weightOf(q);
-    return one && other && one.getLayers() == other.getLayers();
+    return p && q && areOfSameLayers(p, q);
   };
   return a.getInput() == b.getInput() &&
          getElementTypeOrSelf(a.getResult()) ==
@@ -267,6 +270,17 @@ SmallVector<Step *> SegmentPlan::linearsOf(Value value) {
         linear && linear.getInput() == value)
       found.push_back(&step);
   return found;
+}
+
+void SegmentPlan::leaveTo(ArrayRef<Step *> readers, Step &step) {
+  step.leftToReaders = true;
+  for (Step *reader : readers) {
+    llvm::append_range(reader->reads, step.reads);
+    // All of it is read for every element of the result.
+    llvm::erase_if(reader->inPlace, [&](const Step::TakeOver &taken) {
+      return llvm::is_contained(step.reads, taken.from);
+    });
+  }
 }
 
 /// Plain linears of one input become one step, at the place of the first: a

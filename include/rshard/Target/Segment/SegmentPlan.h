@@ -26,6 +26,9 @@ inline int64_t getRowWidth(mlir::Value rows) {
 /// Whether a value is the input of linears, and nothing else.
 bool onlyLinearsRead(mlir::Value value);
 
+/// Whether two parameters are of the same layer of weights of the same layers.
+bool areOfSameLayers(ParameterOp a, ParameterOp b);
+
 /// One kernel call.
 struct Step {
   /// The op whose result the call computes: the last one of a fused group.
@@ -124,6 +127,8 @@ private:
   void joinRopes();
   /// The steps whose linears have `value` as their input.
   llvm::SmallVector<Step *> linearsOf(mlir::Value value);
+  /// `readers` read what `step` reads, beside or in place of its result.
+  static void leaveTo(llvm::ArrayRef<Step *> readers, Step &step);
   void leaveNorms();
   void passFactors();
   void leaveMerges();
